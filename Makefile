@@ -1,0 +1,62 @@
+# What a person types. `make` alone lists it.
+.DEFAULT_GOAL := help
+SHELL := bash
+TIPHYS := .venv/bin/tiphys
+PYTEST := .venv/bin/python -m pytest
+TRAIN := .venvs/ultralytics
+
+.PHONY: help demo test test-fast test-train lint format types floors golden lock environments bench clean
+
+help: ## List what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: announce environments ## Train a detector of handwritten digits from nothing, and watch it
+	@$(TIPHYS) demo
+
+test: announce environments ## Set up and run the whole default suite (under 15 minutes on 2 cores)
+	@$(PYTEST)
+
+test-fast: environments ## The suite without real trainings
+	@$(PYTEST) -m "not trains and not e2e"
+
+lint: .venv/.ready ## Ruff, types and floors
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@$(MAKE) --no-print-directory types floors
+
+format: .venv/.ready ## Let ruff format and mend what it can
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+types: .venv/.ready ## Strict types on api/ and workflows/
+	@.venv/bin/mypy
+
+floors: .venv/.ready ## The import contracts
+	@.venv/bin/lint-imports --no-cache
+
+golden: .venv/.ready ## Write the examples' YAML anew
+	@UPDATE_GOLDEN=1 $(PYTEST) tests/workflows -k golden
+
+bench: environments ## Print the benchmarks, each with its peer in the same run
+	@set -e; for script in tests/bench/*.py; do echo "== $$script"; .venv/bin/python "$$script"; done
+
+environments: .venv/.ready .venvs/steps/.ready $(TRAIN)/.ready ## Make every environment as its lock says
+
+.PHONY: announce
+announce:
+	@test -e $(TRAIN)/.ready || echo "first start: making three locked environments (PyTorch brings CUDA's libraries: 6 GB in all, a minute on a fast line)"
+
+.venv/.ready: requirements/dev.txt requirements/setup.sh pyproject.toml
+	@requirements/setup.sh .venv requirements/dev.txt
+
+.venvs/steps/.ready: requirements/steps.txt requirements/setup.sh
+	@requirements/setup.sh .venvs/steps requirements/steps.txt
+
+$(TRAIN)/.ready: steps/train/ultralytics/requirements.txt requirements/setup.sh
+	@requirements/setup.sh $(TRAIN) steps/train/ultralytics/requirements.txt
+
+lock: ## Resolve every lock anew from its pyproject.toml
+	@requirements/lock.sh
+
+clean: ## Remove the environments and caches; your .tiphys stays
+	@rm -rf .venv .venvs .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,0 +1,1 @@
+"""The record keeper: accepts jobs, hears trainers, keeps rows."""

@@ -1,0 +1,1 @@
+"""What trainers say: heartbeat, event, done."""

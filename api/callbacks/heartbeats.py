@@ -1,0 +1,224 @@
+"""Stores heartbeats, many in one transaction, and lets the job's row follow them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
+
+from api.callbacks.bodies import Beat
+from api.errors import NotFound, TiphysError, TraceMismatch
+from api.jobs.status import TERMINAL, State
+from api.models import Event, Heartbeat, Job
+
+Answer = bool | TiphysError
+"""Whether the trainer should go on, or why nothing was stored."""
+
+_STOPPING = TERMINAL | {State.CANCELLING}
+_Key = tuple[str, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one request brought: heartbeats of one attempt."""
+
+    job_id: str
+    attempt: int
+    beats: tuple[Beat, ...]
+    received_at: datetime
+    traced: bool = True
+    """False for the older words, which know no trace id."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a transaction is going to write."""
+
+    rows: dict[_Key, dict[str, Any]] = field(default_factory=dict)
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    warnings: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+
+
+class HeartbeatStore:
+    """The statements, built once."""
+
+    def __init__(self) -> None:
+        beats, jobs, events = Heartbeat.__table__, Job.__table__, Event.__table__
+        key = tuple_(beats.c.job_id, beats.c.attempt, beats.c.epoch, beats.c.step)
+        self._jobs = select(
+            jobs.c.id,
+            jobs.c.attempt,
+            jobs.c.state,
+            jobs.c.trace_id,
+            jobs.c.epoch,
+            jobs.c.total_epochs,
+            jobs.c.progress,
+            jobs.c.metrics,
+        ).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+        self._known = select(beats).where(key.in_(bindparam("keys", expanding=True)))
+        self._forget = delete(Heartbeat).where(beats.c.seq == bindparam("old_seq"))
+        self._insert = insert(Heartbeat)
+        self._apply = (
+            update(Job)
+            .where(jobs.c.id == bindparam("job_id"))
+            .values(
+                last_heartbeat_at=bindparam("at"),
+                epoch=bindparam("to_epoch"),
+                total_epochs=bindparam("to_total_epochs"),
+                progress=bindparam("to_progress"),
+                metrics=bindparam("to_metrics"),
+            )
+        )
+        self._event_keys = select(events.c.job_id, events.c.key).where(
+            tuple_(events.c.job_id, events.c.key).in_(bindparam("keys", expanding=True))
+        )
+
+    def store(self, connection: Connection, deliveries: Sequence[Delivery]) -> list[Answer]:
+        """Writes what the deliveries bring in the connection's transaction; returns one answer each."""
+        ids = sorted({delivery.job_id for delivery in deliveries})
+        jobs = {row.id: row for row in connection.execute(self._jobs, {"ids": ids})}
+        batch = _Batch()
+        answers = [_take(batch, jobs.get(delivery.job_id), delivery) for delivery in deliveries]
+        self._write(connection, batch)
+        return answers
+
+    def _write(self, connection: Connection, batch: _Batch) -> None:
+        if batch.rows:
+            stored = connection.execute(self._known, {"keys": list(batch.rows)}).mappings().all()
+            for old in stored:
+                key = (old["job_id"], old["attempt"], old["epoch"], old["step"])
+                merged = _merged(old, batch.rows[key])
+                if merged is None:
+                    del batch.rows[key]
+                    continue
+                # A row that learned something gets a new number, so that streams, which follow numbers, tell it again.
+                connection.execute(self._forget, {"old_seq": old["seq"]})
+                batch.rows[key] = merged
+        if batch.rows:
+            connection.execute(self._insert, list(batch.rows.values()))
+        if batch.jobs:
+            connection.execute(self._apply, list(batch.jobs.values()))
+        if batch.warnings:
+            told = {tuple(row) for row in connection.execute(self._event_keys, {"keys": list(batch.warnings)})}
+            fresh = [event for key, event in batch.warnings.items() if key not in told]
+            if fresh:
+                connection.execute(insert(Event), fresh)
+
+
+def _take(batch: _Batch, job: Any, delivery: Delivery) -> Answer:
+    if job is None:
+        return NotFound(f"there is no job {delivery.job_id}", cure="it may have been deleted; stop training")
+    for beat in delivery.beats:
+        if delivery.traced and beat.reading.trace_id != job.trace_id:
+            return TraceMismatch(
+                f"trace_id {beat.reading.trace_id!r} is not that of job {job.id}",
+                cure="send the TRACE_ID of the environment",
+            )
+    state = State(job.state)
+    applies = delivery.attempt == job.attempt and state not in TERMINAL
+    for beat in delivery.beats:
+        _add_row(batch, delivery, beat)
+        if applies:
+            _follow(batch, job, delivery, beat)
+        if beat.not_finite:
+            _warn(batch, delivery, beat)
+    return delivery.attempt >= job.attempt and state not in _STOPPING
+
+
+def _add_row(batch: _Batch, delivery: Delivery, beat: Beat) -> None:
+    reading = beat.reading
+    epoch = -1 if reading.epoch is None else reading.epoch
+    step = -1 if reading.step is None else reading.step
+    row = {
+        "job_id": delivery.job_id,
+        "attempt": delivery.attempt,
+        "epoch": epoch,
+        "step": step,
+        "total_epochs": reading.total_epochs,
+        "total_steps": reading.total_steps,
+        "progress": reading.progress,
+        "metrics": reading.metrics or None,
+        "extra": beat.extra,
+        "received_at": delivery.received_at,
+    }
+    key = (delivery.job_id, delivery.attempt, epoch, step)
+    earlier = batch.rows.get(key)
+    batch.rows[key] = row if earlier is None else _merged(earlier, row) or earlier
+
+
+def _merged(old: Any, new: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns the old row with what the new one knows better, or None where it knows nothing better."""
+    row = dict(new)
+    changed = False
+    for name in ("total_epochs", "total_steps", "progress"):
+        row[name] = old[name] if new[name] is None else new[name]
+        changed |= row[name] != old[name]
+    for name in ("metrics", "extra"):
+        row[name] = overlaid(old[name], new[name])
+        changed |= row[name] != old[name]
+    return row if changed else None
+
+
+def overlaid(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Returns both together: what is new and not null wins, a null only fills a place that was empty."""
+    if not old or not new:
+        return new or old
+    return old | {name: value for name, value in new.items() if value is not None or name not in old}
+
+
+def _follow(batch: _Batch, job: Any, delivery: Delivery, beat: Beat) -> None:
+    reading = beat.reading
+    now = batch.jobs.setdefault(
+        job.id,
+        {
+            "job_id": job.id,
+            "to_epoch": job.epoch,
+            "to_total_epochs": job.total_epochs,
+            "to_progress": job.progress,
+            "to_metrics": job.metrics,
+        },
+    )
+    now["at"] = delivery.received_at
+    here, epoch = now["to_epoch"], reading.epoch
+    # Heartbeats arrive out of order: an older one fills what is missing and never takes the job back.
+    late = epoch is not None and here is not None and epoch < here
+    if reading.total_epochs and not late:
+        now["to_total_epochs"] = reading.total_epochs
+    if epoch is not None and not late:
+        now["to_epoch"] = epoch
+    progress = reading.progress
+    if progress is None and epoch is not None and now["to_total_epochs"]:
+        progress = min(100.0, 100.0 * epoch / now["to_total_epochs"])
+    if progress is not None:
+        now["to_progress"] = max(progress, now["to_progress"] or 0.0)
+    if reading.metrics:
+        first, second = (reading.metrics, now["to_metrics"]) if late else (now["to_metrics"], reading.metrics)
+        now["to_metrics"] = overlaid(first, second)
+
+
+def _warn(batch: _Batch, delivery: Delivery, beat: Beat) -> None:
+    epoch = beat.reading.epoch
+    for metric in beat.not_finite:
+        key = event_key("not_finite", delivery.attempt, -1 if epoch is None else epoch, metric)
+        when = "" if epoch is None else f" in epoch {epoch}"
+        batch.warnings[(delivery.job_id, key)] = {
+            "job_id": delivery.job_id,
+            "attempt": delivery.attempt,
+            "kind": "platform",
+            "level": "warning",
+            "event_type": "metric_not_finite",
+            "message": f"metric {metric} was not a finite number{when}; stored as null",
+            "data": {"metric": metric, "epoch": epoch},
+            "key": key,
+            "created_at": delivery.received_at,
+        }
+
+
+def event_key(*parts: Any) -> str:
+    """Returns what makes an event the same when it is told again, at most 255 characters."""
+    key = ":".join(str(part) for part in parts)
+    return key if len(key) <= 200 else f"{key[:100]}:{hashlib.sha256(key.encode()).hexdigest()}"

@@ -1,0 +1,1 @@
+"""Frameworks and models on offer."""

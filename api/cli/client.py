@@ -1,0 +1,152 @@
+"""Speaks to the API: finds its address and token, turns its errors into one line, follows its streams."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from api.cli.fault import Exit, Fault
+
+JOBS = "/api/v1/training/jobs"
+DATASETS = "/api/v1/datasets"
+
+
+def find_home(given: Path | None) -> Path:
+    """The home folder: as given, as TIPHYS_HOME says, or the nearest `.tiphys` from here upwards."""
+    if given or os.environ.get("TIPHYS_HOME"):
+        return Path(given or os.environ["TIPHYS_HOME"]).expanduser().resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".tiphys").is_dir():
+            return folder / ".tiphys"
+    return here / ".tiphys"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One server-sent event."""
+
+    id: str
+    event: str
+    data: Any
+
+
+class Api:
+    """The platform's API as seen by the command line."""
+
+    def __init__(self, url: str, token: str, *, home: Path | None = None) -> None:
+        self.url = url
+        self.home = home
+        self._http = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=httpx.Timeout(30, connect=5)
+        )
+
+    @classmethod
+    def connect(cls, home: Path | None = None) -> Api:
+        """Find the API by TIPHYS_URL and TIPHYS_USER_TOKEN, or by what `tiphys up` left in the home folder."""
+        url, token = os.environ.get("TIPHYS_URL"), os.environ.get("TIPHYS_USER_TOKEN")
+        folder = find_home(home)
+        if not url:
+            address = folder / "api.json"
+            if not address.exists():
+                raise Fault(f"no API is up in {folder}", cure="start one: tiphys up", exit_code=Exit.UNREACHABLE)
+            url = str(json.loads(address.read_text())["url"])
+        if not token:
+            kept = folder / "token"
+            if not kept.exists():
+                raise Fault(
+                    f"no token for {url}", cure="set TIPHYS_USER_TOKEN to the API's bearer token", exit_code=Exit.USAGE
+                )
+            token = kept.read_text().strip()
+        return cls(url.rstrip("/"), token, home=folder)
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET a JSON answer."""
+        return self._json("GET", path, params={k: v for k, v in params.items() if v is not None})
+
+    def post(self, path: str, body: Any = None, **options: Any) -> Any:
+        """POST and return the JSON answer."""
+        return self._json("POST", path, **({"json": body} if body is not None else {}), **options)
+
+    def delete(self, path: str, **params: Any) -> Any:
+        """DELETE and return the JSON answer, if any."""
+        return self._json("DELETE", path, params=params)
+
+    def stream(self, path: str, **params: Any) -> Iterator[bytes]:
+        """GET an answer piece by piece, without a limit in time."""
+        try:
+            with self._http.stream("GET", path, params=params, timeout=httpx.Timeout(None, connect=5)) as answer:
+                _raise_for(answer)
+                yield from answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def events(self, job_id: str, *, last_id: str = "") -> Iterator[Message]:
+        """Follow a job's stream once, from after `last_id`; ends when the server ends it or the line breaks."""
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        timeout = httpx.Timeout(30, connect=5)  # the server says something at least every 10 s
+        with self._http.stream("GET", f"{JOBS}/{job_id}/stream", headers=headers, timeout=timeout) as answer:
+            _raise_for(answer)
+            yield from _server_sent(answer.iter_lines())
+
+    def job_id(self, given: str) -> str:
+        """The id of a job named by id, by a unique beginning of it, or by `last` for the newest one."""
+        if given == "last":
+            newest = self.get(JOBS, limit=1)["items"]
+            if not newest:
+                raise Fault("there is no job yet", cure="submit one: tiphys train", exit_code=Exit.NOT_FOUND)
+            return str(newest[0]["id"])
+        if len(given) >= 8:
+            return given
+        found = [j for j in self.get(JOBS, limit=200)["items"] if j["id"].startswith(given) or j["name"] == given]
+        if len(found) != 1:
+            what = f"{len(found)} jobs begin with or are called" if found else "no job begins with or is called"
+            raise Fault(f"{what} {given!r}", cure="see their ids: tiphys jobs", exit_code=Exit.NOT_FOUND)
+        return str(found[0]["id"])
+
+    def _json(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        _raise_for(answer)
+        return answer.json() if answer.content else None
+
+    def _unreachable(self, error: Exception) -> Fault:
+        cure = "start it: tiphys up" if self.home else "check TIPHYS_URL"
+        detail = str(error) or type(error).__name__
+        return Fault(f"the API at {self.url} does not answer ({detail})", cure=cure, exit_code=Exit.UNREACHABLE)
+
+
+def _raise_for(answer: httpx.Response) -> None:
+    if answer.is_success:
+        return
+    answer.read()
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    if not isinstance(body, Mapping):
+        body = {}
+    code = {404: Exit.NOT_FOUND, 422: Exit.USAGE, 400: Exit.USAGE}.get(answer.status_code, Exit.FAILED)
+    text = str(body.get("detail") or f"the API answered {answer.status_code} {answer.reason_phrase}")
+    raise Fault(text, cure=str(body.get("cure", "")), exit_code=code, body=dict(body))
+
+
+def _server_sent(lines: Iterator[str]) -> Iterator[Message]:
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            if name:
+                fields[name] = value.removeprefix(" ")
+        elif fields:
+            data = fields.get("data", "null")
+            yield Message(fields.get("id", ""), fields.get("event", "message"), json.loads(data))
+            fields = {}

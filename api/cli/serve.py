@@ -1,0 +1,117 @@
+"""Runs the platform in this process: the API, and the reconciler as a child that is started again if it dies."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import uvicorn
+
+from api.cli import address
+from api.main import create_app
+from api.settings import SOURCE, Settings, prepare_home
+
+RESTART_DELAY = 1.0
+"""Seconds before a reconciler that died is started again; doubled each time, up to a minute."""
+
+
+def serve(settings: Settings, *, announce: Callable[[Settings], None]) -> None:
+    """Run API and reconciler until SIGINT or SIGTERM; jobs that train go on without them."""
+    home = settings.resolved_home()
+    held = address.lock(home)
+    try:
+        sock = address.listen(settings.host, settings.port)
+        settings = prepare_home(settings.model_copy(update={"port": sock.getsockname()[1]}))
+        (home / "port").write_text(str(settings.port))
+        try:
+            with _reconciler(settings):
+                _run_api(settings, sock, home, announce)
+        finally:
+            address.remove(home)
+            sock.close()
+    finally:
+        held.close()
+
+
+def _run_api(settings: Settings, sock: socket.socket, home: Path, announce: Callable[[Settings], None]) -> None:
+    config = uvicorn.Config(
+        create_app(settings),
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=3,  # streams never end by themselves
+        server_header=False,
+    )
+    server = _Server(config)
+
+    def ready() -> None:
+        address.write(home, address.Address.of_this_process(settings.api_url(), started_at=time.time()))
+        announce(settings)
+
+    server.on_ready = ready
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again after a graceful end
+        server.run(sockets=[sock])
+
+
+class _Server(uvicorn.Server):
+    on_ready: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.on_ready()
+
+
+@contextmanager
+def _reconciler(settings: Settings) -> Iterator[None]:
+    """Keep a reconciler alive; it ends by itself when its standard input closes, even if this process is killed."""
+    ended = threading.Event()
+    state: dict[str, subprocess.Popen[bytes]] = {}
+
+    def keep() -> None:
+        delay = RESTART_DELAY
+        while not ended.is_set():
+            began = time.monotonic()
+            child = subprocess.Popen(
+                [sys.executable, "-m", "api.reconciler"], stdin=subprocess.PIPE, env=_environment(settings)
+            )
+            state["child"] = child
+            code = child.wait()
+            if ended.is_set():
+                return
+            delay = RESTART_DELAY if time.monotonic() - began > 60 else min(delay * 2, 60)
+            print(f"the reconciler ended with exit code {code}; starting it again in {delay:.0f} s", file=sys.stderr)
+            ended.wait(delay)
+
+    keeper = threading.Thread(target=keep, name="reconciler-keeper", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        child = state.get("child")
+        if child and child.stdin:
+            child.stdin.close()
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        keeper.join(5)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The reconciler's environment: ours, with the home and address this start really has."""
+    return os.environ | {
+        "TIPHYS_HOME": str(settings.resolved_home()),
+        "TIPHYS_HOST": settings.host,
+        "TIPHYS_PORT": str(settings.port),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH", "")])),
+    }

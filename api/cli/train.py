@@ -1,0 +1,212 @@
+"""`tiphys train`, `compile` and `run`: from a request to a job, to a manifest, or to a run without an API."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.client import JOBS, Api, find_home
+from api.cli.fault import Exit, Fault
+from api.cli.output import Json, console, say_json, table
+
+if TYPE_CHECKING:
+    from workflows.spec import JobSpec
+    from workflows.training import Run
+
+commands = typer.Typer()
+
+JobFile = Annotated[Path, typer.Argument(help="A job file (YAML).", metavar="JOB.YAML")]
+COMPILED_JOB_ID = "22222222"
+"""The id a job has that is compiled but never submitted: the same file gives the same YAML."""
+
+
+@commands.command()
+def train(
+    context: typer.Context,
+    what: Annotated[
+        str | None, typer.Argument(metavar="FRAMEWORK/MODEL", help="For example ultralytics/yolo11n.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="A dataset's id, a path or a URI.")] = None,
+    task: Annotated[str | None, typer.Option(help="For example object_detection; default: the model's.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="One setting, as epochs=5 or advanced_config.mosaic=0.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the job.")] = None,
+    project: Annotated[str | None, typer.Option(help="The project it belongs to.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="A job file (YAML); options given here win over it.")
+    ] = None,
+    watching: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it ends.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and submit nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Submit a training job."""
+    body = _request(what, file, {"dataset": dataset, "task": task, "name": name, "project": project}, settings or [])
+    _absolute_dataset(body, Path.cwd())
+    api = Api.connect(context.obj)
+    if dry_run:
+        return _show_plan(api.post(JOBS, body, params={"dry_run": "true"}), json=json)
+    job = api.post(JOBS, body)
+    if watching:
+        from api.cli.jobs import follow  # see there: the live display is loaded only to be shown
+
+        raise typer.Exit(follow(api, job["id"], json=json))
+    if json:
+        return say_json(job)
+    console().print(
+        f"job [bold]{job['id']}[/] ({job['name']}) is {job['state']}; follow it: tiphys job watch {job['id']}"
+    )
+
+
+@commands.command("compile")
+def compile_job(
+    context: typer.Context,
+    file: JobFile,
+    job_id: Annotated[str, typer.Option(help="The job's id in the workflow.")] = COMPILED_JOB_ID,
+    json: Json = False,
+) -> None:
+    """Print the Argo Workflow a job compiles to."""
+    from workflows.manifest import build, to_yaml
+    from workflows.training import training_workflow
+
+    spec = _read(file)
+    manifest = build(training_workflow(spec, _run(spec, find_home(context.obj), job_id=job_id)))
+    if json:
+        return say_json(manifest)
+    sys.stdout.write(to_yaml(manifest))
+
+
+@commands.command()
+def run(context: typer.Context, file: JobFile, json: Json = False) -> None:
+    """Run a job's workflow on this machine, without any API; its results go to the storage in the home folder."""
+    from api.cli.local import run_here
+    from workflows.keys import new_job_id
+
+    home = find_home(context.obj)
+    spec = _read(file)
+    raise typer.Exit(run_here(spec, _run(spec, home, job_id=new_job_id()), home, json=json))
+
+
+def _request(
+    what: str | None, file: Path | None, given: Mapping[str, str | None], settings: list[str]
+) -> dict[str, Any]:
+    if what is None and file is None:
+        raise Fault("nothing to train", cure="name FRAMEWORK/MODEL, or a job file with -f", exit_code=Exit.USAGE)
+    body: dict[str, Any] = {}
+    if file is not None:
+        body = read_mapping(file)
+        _absolute_dataset(body, file.parent)
+    if what is not None:
+        framework, slash, model = what.partition("/")
+        if not (framework and slash and model):
+            raise Fault(
+                f"{what!r} is not FRAMEWORK/MODEL",
+                cure="for example ultralytics/yolo11n; see: tiphys models",
+                exit_code=Exit.USAGE,
+            )
+        body |= {"framework": framework, "model": model}
+    body |= {name: value for name, value in given.items() if value is not None}
+    for setting in settings:
+        _set(body, setting)
+    return body
+
+
+def _set(body: dict[str, Any], setting: str) -> None:
+    """Apply one `--set`: a dotted path from the job's root, or the bare name of a hyperparameter."""
+    import yaml
+
+    path, equals, written = setting.partition("=")
+    if not equals or not path:
+        raise Fault(f"--set {setting!r} is not NAME=VALUE", cure="for example --set epochs=5", exit_code=Exit.USAGE)
+    keys = path.split(".") if "." in path else ["hyperparameters", path]
+    for key in keys[:-1]:
+        body = body.setdefault(key, {})
+        if not isinstance(body, dict):
+            raise Fault(
+                f"--set {setting!r}: {key} is not a group of settings",
+                cure="see: tiphys compile --help",
+                exit_code=Exit.USAGE,
+            )
+    try:
+        # A scalar is read as the job file would read it: through the same rules.
+        from workflows.jobfile import read_job
+
+        body[keys[-1]] = read_job(f"value: {written}")["value"]
+    except yaml.YAMLError:
+        body[keys[-1]] = written
+
+
+def read_mapping(file: Path) -> dict[str, Any]:
+    """The fields a job file holds."""
+    from workflows.jobfile import read_job
+    from workflows.problems import SpecError
+
+    try:
+        return read_job(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Fault(f"there is no job file {file}", cure="check the path", exit_code=Exit.NOT_FOUND) from None
+    except (UnicodeDecodeError, IsADirectoryError):
+        raise Fault(f"{file} is not a text file", cure="give a job file in YAML", exit_code=Exit.USAGE) from None
+    except SpecError as error:
+        raise Fault(f"{file}: {error}", exit_code=Exit.USAGE) from None
+
+
+def _read(file: Path) -> JobSpec:
+    from workflows.problems import SpecError
+    from workflows.spec import JobSpec
+
+    body = read_mapping(file)
+    _absolute_dataset(body, file.parent)
+    try:
+        return JobSpec.from_mapping(body).resolved()
+    except SpecError as error:
+        raise Fault(f"{file}: {error}", exit_code=Exit.USAGE) from None
+
+
+def _absolute_dataset(body: dict[str, Any], folder: Path) -> None:
+    """A dataset given as a path counts from the job file (or from here), wherever the API runs."""
+    written = body.get("dataset")
+    if not isinstance(written, str) or "://" in written:
+        return
+    if written.startswith(("/", "~", "./", "../")) or "/" in written or written.endswith(".zip") or written == ".":
+        body["dataset"] = str((folder / Path(written).expanduser()).resolve())
+
+
+def _run(spec: JobSpec, home: Path, *, job_id: str) -> Run:
+    """Where a job compiled here would run: on this machine, with nobody to call back."""
+    from api.settings import Settings
+    from workflows.keys import dataset_prefix
+    from workflows.training import Run
+
+    settings = Settings(home=home)
+    storage = settings.storage()
+    uri = spec.dataset
+    if uri.startswith("/"):
+        uri = Path(uri).as_uri() + ("" if uri.endswith(".zip") else "/")
+    elif "://" not in uri:
+        uri = storage.uri(dataset_prefix(uri))
+    return Run(
+        job_id=job_id,
+        trace_id=job_id.ljust(32, "0"),
+        dataset_uri=uri,
+        storage=storage,
+        image_prefix=settings.image_prefix,
+        mlflow_tracking_uri=settings.mlflow_tracking_uri,
+    )
+
+
+def _show_plan(answer: dict[str, Any], *, json: bool) -> None:
+    if json:
+        return say_json(answer)
+    templates = {t["name"]: t for t in answer["manifest"]["spec"]["templates"]}
+    rows = [
+        (name, t["container"]["image"], " ".join(t["container"]["command"] + t["container"].get("args", [])))
+        for name, t in templates.items()
+        if "container" in t
+    ]
+    table(("STEP", "IMAGE", "COMMAND"), rows, title="Nothing was submitted; this is what would run:")
+    console().print("the whole manifest: add --json")

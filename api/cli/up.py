@@ -1,0 +1,132 @@
+"""`tiphys up` and `tiphys down`: the whole platform on this machine, under one folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+
+from api.cli.client import Api, find_home
+from api.cli.fault import Exit, Fault
+from api.cli.output import Json, console, say_json
+
+commands = typer.Typer()
+
+START_LIMIT = 60.0
+"""Seconds a detached platform has to answer."""
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[
+    int | None, typer.Option(help="Port to listen on; 0 takes any free one.", show_default="last one, or 8137")
+]
+
+
+@commands.command()
+def up(
+    context: typer.Context,
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Go to the background; end it with `tiphys down`.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Start API, reconciler and local engine; Ctrl-C ends them, and no job is lost."""
+    home = find_home(context.obj)
+    if detach:
+        address = start(home, host=host, port=port)
+        if json:
+            say_json(address)
+        else:
+            console().print(
+                f"Tiphys is up at [bold]{address['url']}[/] (pid {address['pid']}); end it with: tiphys down"
+            )
+        return
+    # Server and database cost 60 MB and half a second: only the command that needs them loads them.
+    from api.cli import address as addresses
+    from api.cli.serve import serve
+    from api.settings import DEFAULT_PORT, Settings
+
+    def announce(settings: Settings) -> None:
+        if json:
+            say_json({"url": settings.api_url(), "home": str(home)})
+            sys.stdout.flush()
+            return
+        out = console()
+        out.print(f"[bold]Tiphys is up[/] at {settings.api_url()}  (API reference: {settings.api_url()}/docs)")
+        out.print(f"  state    {home}")
+        out.print(f"  token    {home / 'token'}")
+        out.print("  next     tiphys train ultralytics/yolo11n --dataset DIR --watch")
+        out.print("  Ctrl-C ends it; what trains goes on, and the next `tiphys up` picks it up again.")
+
+    known = port if port is not None else addresses.last_port(home)
+    settings = Settings(home=home, host=host)
+    if known is not None or "port" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"port": DEFAULT_PORT if known is None else known})
+    serve(settings, announce=announce)
+
+
+@commands.command()
+def down(context: typer.Context, json: Json = False) -> None:
+    """End the platform that runs in this home folder; what trains goes on until the next `tiphys up`."""
+    from api.cli import address as addresses
+
+    home = find_home(context.obj)
+    found = addresses.read(home)
+    process = found.process() if found else None
+    if found is None or process is None:
+        raise Fault(f"no Tiphys is up in {home}", cure="nothing to do", exit_code=Exit.UNREACHABLE)
+    process.terminate()
+    try:
+        process.wait(20)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(5)
+    if json:
+        say_json({"ended": found.pid})
+    else:
+        console().print(f"Tiphys at {found.url} (pid {found.pid}) has ended.")
+
+
+def start(home: Path, *, host: str = "127.0.0.1", port: int | None = None) -> dict[str, object]:
+    """Start the platform in the background, unless it is up already; return its address once it answers.
+
+    Raises:
+        Fault: it ended or did not answer in time; the message carries its own last words.
+    """
+    from api.cli import address as addresses
+
+    if (found := addresses.read(home)) is not None:
+        return {"url": found.url, "pid": found.pid, "started": False}
+    (home / "logs").mkdir(parents=True, exist_ok=True)
+    log = home / "logs" / "up.log"
+    command = [sys.executable, "-m", "api.cli.main", "--home", str(home), "up", "--host", host]
+    command += [] if port is None else ["--port", str(port)]
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    deadline = time.monotonic() + START_LIMIT
+    while time.monotonic() < deadline:
+        if (found := addresses.read(home)) is not None and _answers(found.url):
+            return {"url": found.url, "pid": found.pid, "started": True}
+        if child.poll() is not None:
+            words = log.read_text(errors="replace").strip().splitlines()
+            error = next((w.removeprefix("error: ") for w in words if w.startswith("error: ")), "\n".join(words[-5:]))
+            cure = next((w.removeprefix("cure:").strip() for w in words if w.startswith("cure:")), f"see {log}")
+            raise Fault(error or f"it ended with exit code {child.returncode}", cure=cure)
+        time.sleep(0.1)
+    child.terminate()
+    raise Fault(f"the platform did not answer within {START_LIMIT:.0f} s", cure=f"see {log}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        Api(url, "").get("/health")
+    except Fault:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Datasets: registered, listed, checked; and the snapshots jobs trained on."""

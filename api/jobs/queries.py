@@ -1,0 +1,158 @@
+"""Every SELECT about jobs and what hangs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, and_, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from api.errors import NotFound
+from api.models import Attempt, Checkpoint, Dataset, Event, Heartbeat, Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs a list shows; an empty field takes all."""
+
+    states: Sequence[str] = ()
+    project: str | None = None
+    framework: str | None = None
+    model: str | None = None
+    dataset: str | None = None
+    labels: Sequence[tuple[str, str]] = ()
+    q: str | None = None
+    """Part of a name, an id, a model or a dataset."""
+    before: tuple[datetime, str] | None = None
+    """Only what is older than this (created_at, id)."""
+
+
+def job_by_id(session: Session, job_id: str) -> Job:
+    """Returns a job; raises NotFound."""
+    job = session.get(Job, job_id)
+    if job is None:
+        raise NotFound(f"there is no job {job_id}", cure="list them: GET /api/v1/training/jobs, or `tiphys jobs`")
+    return job
+
+
+def attempt_of(session: Session, job: Job, number: int | None = None) -> Attempt:
+    """Returns one attempt of a job, the current one where no number is given; raises NotFound."""
+    attempt = session.get(Attempt, (job.id, number or job.attempt))
+    if attempt is None:
+        raise NotFound(f"job {job.id} has no attempt {number}", cure=f"it has attempts 1 to {job.attempt}")
+    return attempt
+
+
+def attempts_of(session: Session, job_id: str) -> list[Attempt]:
+    """Returns a job's attempts, oldest first."""
+    return list(session.scalars(select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.number)))
+
+
+def job_by_key(session: Session, idempotency_key: str) -> Job | None:
+    """Returns the job that was made with an idempotency key."""
+    return session.scalar(select(Job).where(Job.idempotency_key == idempotency_key))
+
+
+def jobs(session: Session, wanted: JobFilter, *, limit: int) -> list[Job]:
+    """Returns jobs newest first."""
+    query = _filtered(select(Job), wanted).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
+    return list(session.scalars(query))
+
+
+def _filtered(query: Select[tuple[Job]], wanted: JobFilter) -> Select[tuple[Job]]:
+    if wanted.states:
+        query = query.where(Job.state.in_(wanted.states))
+    exact = {"project": wanted.project, "framework": wanted.framework, "model": wanted.model, "dataset": wanted.dataset}
+    for name, value in exact.items():
+        if value is not None:
+            query = query.where(getattr(Job, name) == value)
+    for key, value in wanted.labels:
+        query = query.where(Job.labels[key].as_string() == value)
+    if wanted.q:
+        columns = (Job.id, Job.name, Job.model, Job.dataset)
+        query = query.where(or_(*(column.icontains(wanted.q, autoescape=True) for column in columns)))
+    if wanted.before is not None:
+        query = query.where(tuple_(Job.created_at, Job.id) < tuple_(*wanted.before))
+    return query
+
+
+def best_checkpoints(session: Session, job_ids: Iterable[str]) -> dict[str, Checkpoint]:
+    """Returns the best checkpoint of each job that has one, by job id."""
+    query = select(Checkpoint).where(Checkpoint.job_id.in_(list(job_ids)), Checkpoint.kind == "best")
+    return {checkpoint.job_id: checkpoint for checkpoint in session.scalars(query)}
+
+
+def checkpoints(session: Session, job_id: str) -> list[Checkpoint]:
+    """Returns a job's checkpoints, by kind."""
+    return list(session.scalars(select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.kind)))
+
+
+def checkpoint(session: Session, job: Job, kind: str) -> Checkpoint:
+    """Returns one checkpoint of a job; raises NotFound."""
+    query = select(Checkpoint).where(Checkpoint.job_id == job.id, Checkpoint.kind == kind)
+    found = session.scalar(query)
+    if found is None:
+        kinds = [c.kind for c in checkpoints(session, job.id)]
+        cure = f"it has: {', '.join(kinds)}" if kinds else "it has none yet: the first is saved after its first epoch"
+        raise NotFound(f"job {job.id} has no checkpoint {kind!r}", cure=cure)
+    return found
+
+
+def events(
+    session: Session, job_id: str, *, after: int = 0, limit: int, kind: str | None = None, level: str | None = None
+) -> list[Event]:
+    """Returns a job's events after an id, oldest first."""
+    query = select(Event).where(Event.job_id == job_id, Event.id > after)
+    if kind is not None:
+        query = query.where(Event.kind == kind)
+    if level is not None:
+        query = query.where(Event.level == level)
+    return list(session.scalars(query.order_by(Event.id).limit(limit)))
+
+
+def heartbeats(
+    session: Session, job_id: str, *, after: int = 0, limit: int, attempts: Sequence[int] | None = None
+) -> list[Heartbeat]:
+    """Returns a job's heartbeats after a sequence number, oldest first."""
+    query = select(Heartbeat).where(Heartbeat.job_id == job_id, Heartbeat.seq > after)
+    if attempts is not None:
+        query = query.where(Heartbeat.attempt.in_(attempts))
+    return list(session.scalars(query.order_by(Heartbeat.seq).limit(limit)))
+
+
+def standing(session: Session, job_id: str) -> tuple[str, str | None, bool] | None:
+    """Returns a job's state and reason, and whether its current attempt is closed; None where there is no such job."""
+    row = session.execute(
+        select(Job.state, Job.reason, Attempt.closed)
+        .join(Attempt, and_(Attempt.job_id == Job.id, Attempt.number == Job.attempt))
+        .where(Job.id == job_id)
+    ).one_or_none()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def newest(session: Session, job_id: str) -> tuple[int, int]:
+    """Returns the newest event id and heartbeat number of a job, 0 where there is none."""
+    event = select(Event.id).where(Event.job_id == job_id).order_by(Event.id.desc()).limit(1)
+    beat = select(Heartbeat.seq).where(Heartbeat.job_id == job_id).order_by(Heartbeat.seq.desc()).limit(1)
+    return session.scalar(event) or 0, session.scalar(beat) or 0
+
+
+def first_and_last_epoch(session: Session, job_id: str, attempt: int) -> tuple[Heartbeat, Heartbeat] | None:
+    """Returns an attempt's heartbeats of its first and its newest epoch, None where it told of none."""
+    mine = and_(Heartbeat.job_id == job_id, Heartbeat.attempt == attempt, Heartbeat.epoch >= 0)
+    order = (Heartbeat.epoch, Heartbeat.step)
+    first = session.scalar(select(Heartbeat).where(mine).order_by(*order).limit(1))
+    last = session.scalar(select(Heartbeat).where(mine).order_by(*(c.desc() for c in order)).limit(1))
+    return (first, last) if first is not None and last is not None else None
+
+
+def dataset(session: Session, dataset_id: str) -> Dataset | None:
+    """Returns a registered dataset."""
+    return session.get(Dataset, dataset_id)
+
+
+def dataset_ids(session: Session) -> list[str]:
+    """Returns the ids of all registered datasets, newest first, at most 1000."""
+    return list(session.scalars(select(Dataset.id).order_by(Dataset.created_at.desc()).limit(1000)))

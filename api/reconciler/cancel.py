@@ -1,0 +1,60 @@
+"""Brings a workflow to its end that shall not go on: asked first, then stopped, then terminated, at last removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Literal
+
+from api.jobs.status import State
+from api.models import Attempt
+from api.reconciler.load import OpenAttempt
+from api.reconciler.nodes import Node, tries_of
+from api.reconciler.tools import Tools
+
+REMOVE_AFTER = timedelta(minutes=10)
+"""How long an engine may take to terminate until the workflow is removed: a cancel always ends."""
+
+Deed = Literal["stop", "terminate", "delete"]
+
+
+def shall_end(attempt: OpenAttempt) -> bool:
+    """Tells whether a workflow that still runs should not: cancelled, silent, or of a job that has ended or gone on."""
+    unwanted = attempt.judged or not attempt.current or attempt.stop_reason is not None
+    return unwanted or attempt.state is State.CANCELLING
+
+
+def next_deed(attempt: OpenAttempt, nodes: Mapping[str, Node], *, now: datetime, grace: timedelta) -> Deed | None:
+    """Returns what to do now to end a workflow; None while what was done already has its time."""
+    if attempt.terminate_requested_at is not None:
+        return "delete" if now >= attempt.terminate_requested_at + REMOVE_AFTER else None
+    if attempt.stop_requested_at is not None:
+        return "terminate" if now >= attempt.stop_requested_at + grace else None
+    trains = any(node.phase == "Running" for node in tries_of(nodes.values(), "train"))
+    asked = attempt.cancel_requested_at
+    listening = attempt.state is State.CANCELLING and attempt.current and not attempt.stop_reason
+    # A trainer hears of a cancel at its next heartbeat and saves; a step without heartbeats hears nothing.
+    if trains and listening and asked is not None and now < asked + grace:
+        return None
+    return "stop"
+
+
+def bring_to_end(tools: Tools, attempt: OpenAttempt, nodes: Mapping[str, Node], *, now: datetime) -> bool:
+    """Does the next deed, if one is due; returns whether it did."""
+    deed = next_deed(attempt, nodes, now=now, grace=timedelta(seconds=tools.settings.cancel_grace))
+    if deed is None:
+        return False
+    # The engine first: a crash before the record repeats a call that changes nothing the second time.
+    if deed == "stop":
+        tools.engine.stop(attempt.name)
+    elif deed == "terminate":
+        tools.engine.terminate(attempt.name)
+    else:
+        tools.engine.delete(attempt.name)
+    with tools.database.write() as session:
+        row = session.get(Attempt, (attempt.job_id, attempt.number))
+        if row is not None and deed == "stop":
+            row.stop_requested_at = row.stop_requested_at or now
+        elif row is not None and deed == "terminate":
+            row.terminate_requested_at = row.terminate_requested_at or now
+    return True

@@ -1,0 +1,116 @@
+"""Follows one attempt: stores what the engine shows, tells it as events, moves the job, says how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api.jobs.status import TERMINAL, Reason, State, move
+from api.models import Attempt, Checkpoint, Event, Job
+from api.reconciler.load import OpenAttempt
+from api.reconciler.nodes import nodes_of, workflow_ended
+from api.reconciler.tell import tell
+from api.reconciler.tools import Tools, note
+from api.reconciler.verdict import Ending, verdict
+
+
+def take_in(tools: Tools, attempt: OpenAttempt, workflow: Mapping[str, Any], *, now: datetime) -> None:
+    """Stores a workflow's status with everything that follows from it, in one transaction.
+
+    Events come from comparing with the status stored before: taking in the same status twice adds nothing.
+    """
+    status = dict(workflow.get("status") or {})
+    with tools.database.write() as session:
+        job = session.get(Job, attempt.job_id)
+        row = session.get(Attempt, (attempt.job_id, attempt.number))
+        if job is None or row is None or row.closed:
+            return
+        told = tell(row.workflow_status, status)
+        row.workflow_status = status
+        row.submitted_at = row.submitted_at or now
+        for event in told:
+            note(
+                session,
+                job.id,
+                row.number,
+                event.event_type,
+                event.message,
+                at=now,
+                kind="step",
+                level=event.level,
+                data=event.data,
+                key=event.once,
+            )
+        started = any(node.leaf and node.started for node in nodes_of(status).values())
+        if started and row.started_at is None:
+            row.started_at = now
+        if started and row.state is None and job.attempt == row.number and job.state == State.QUEUED:
+            move(session, job, State.RUNNING, reason=Reason.STARTED, message="The first step has started.", at=now)
+        if workflow_ended(status) and row.state is None:
+            shutdown = (workflow.get("spec") or {}).get("shutdown")
+            _conclude(session, job, row, status=status, shutdown=shutdown, now=now)
+
+
+def vanished(tools: Tools, attempt: OpenAttempt, *, now: datetime) -> None:
+    """Says how an attempt ended whose workflow is gone without our doing; one that never ran is closed at once."""
+    with tools.database.write() as session:
+        job = session.get(Job, attempt.job_id)
+        row = session.get(Attempt, (attempt.job_id, attempt.number))
+        if job is None or row is None or row.closed:
+            return
+        if row.submitted_at is None:
+            row.closed = True
+        elif row.state is None:
+            _conclude(session, job, row, status=None, shutdown=None, now=now)
+
+
+def _conclude(
+    session: Session, job: Job, row: Attempt, *, status: Mapping[str, Any] | None, shutdown: str | None, now: datetime
+) -> None:
+    metric = job.spec.get("primary_metric") or {}
+    ending = Ending(
+        status=status,
+        manifest=row.manifest,
+        primary_metric=metric.get("name") if isinstance(metric, Mapping) else None,
+        shutdown=shutdown,
+        cancelling=job.state == State.CANCELLING,
+        done={"status": row.done_status, **(row.done or {})} if row.done_status or row.done else None,
+        done_at=row.done_at,
+        stop_reason=row.stop_reason,
+        stop_message=row.stop_message,
+        checkpoints=_checkpoints(session, row),
+        epoch=job.epoch,
+        waited_for=_waited_for(session, row),
+    )
+    found = verdict(ending)
+    row.finished_at = now
+    if job.attempt == row.number and job.state not in TERMINAL:
+        if found.state is State.SUCCEEDED:
+            job.progress = 100.0
+            job.final_metrics = job.final_metrics or (row.done or {}).get("final_metrics")
+        move(session, job, found.state, reason=found.reason, message=found.message, at=now)
+    else:
+        row.state, row.reason, row.message = found.state, found.reason, found.message
+    for text in found.warnings:
+        note(session, job.id, row.number, "after_the_end", text, at=now)
+
+
+def _checkpoints(session: Session, row: Attempt) -> int:
+    # A resumed attempt may end without a better or later checkpoint than the one it began with.
+    kept = select(func.count(Checkpoint.id)).where(Checkpoint.job_id == row.job_id)
+    return session.scalar(kept if row.resume else kept.where(Checkpoint.attempt == row.number)) or 0
+
+
+def _waited_for(session: Session, row: Attempt) -> str | None:
+    waits = select(Event.data).where(Event.job_id == row.job_id, Event.attempt == row.number, Event.kind == "step")
+    newest = waits.order_by(Event.id.desc()).limit(8)
+    for kind, data in session.execute(newest.with_only_columns(Event.event_type, Event.data)):
+        if kind == "step_started":
+            return None
+        if kind == "step_waiting":
+            return str(data.get("message") or "") or None
+    return None

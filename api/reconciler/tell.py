@@ -1,0 +1,113 @@
+"""Tells what happened between two looks at a workflow: step events from comparing node phases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from api.reconciler.nodes import Node, nodes_of, retry_of, tries_of
+
+# Said by every healthy pod on its way, or by a Retry node even when no retry follows.
+_ORDINARY = ("PodInitializing", "ContainerCreating", "Backoff for", "omitted:", "retryStrategy.", "No more retries")
+_UNBOUND = "unbound immediate PersistentVolumeClaims"
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent:
+    """Something a step did; `once` makes it the same event if it is said again in other words' turn."""
+
+    event_type: str
+    level: str
+    message: str
+    data: dict[str, Any]
+    once: str | None = None
+
+
+def tell(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[StepEvent]:
+    """Returns what is new in `now`; comparing a status with itself tells nothing."""
+    old, new = nodes_of(before), nodes_of(now)
+    events = _workflow_waits(before, now)
+    for node in new.values():
+        was = old.get(node.id)
+        if node.type == "Retry":
+            events += _retried_step(was, node, new)
+        elif node.leaf:
+            events += _process(was, node, new)
+    return events
+
+
+def _process(was: Node | None, node: Node, nodes: Mapping[str, Node]) -> list[StepEvent]:
+    events: list[StepEvent] = []
+    retried = retry_of(nodes.values(), node.step) is not None
+    if was is None and node.index:
+        previous = next((n for n in tries_of(nodes.values(), node.step) if n.index == node.index - 1), None)
+        events.append(_event("step_retrying", "warning", f"{node.title} follows{_after(previous)}", node))
+    went_back = was is not None and was.started and not node.ended and (was.ended or node.phase == "Pending")
+    if went_back:
+        events.append(_event("step_retrying", "warning", f"{node.title} runs again{_after(was)}", node))
+    # A stopped node may get its exit code after its end: that is no start.
+    if node.started and (was is None or went_back or not (was.started or was.ended)):
+        events.append(_event("step_started", "info", f"{node.title} has started", node))
+    if not retried and node.phase in ("Succeeded", "Failed", "Error") and (was is None or was.phase != node.phase):
+        events.append(_end(node, node))
+    if (
+        not node.ended
+        and node.message
+        and _worth_telling(node.message)
+        and (was is None or was.message != node.message)
+    ):
+        kind = "step_waiting" if node.phase == "Pending" else "step_note"
+        words = f"{node.title} waits: {node.message}" if node.phase == "Pending" else f"{node.title}: {node.message}"
+        digest = sha256(node.message.encode()).hexdigest()[:16]
+        events.append(_event(kind, "info", words, node, once=f"{kind}:{node.id}:{digest}"))
+    return events
+
+
+def _retried_step(was: Node | None, node: Node, nodes: Mapping[str, Node]) -> list[StepEvent]:
+    if node.phase not in ("Succeeded", "Failed", "Error") or (was is not None and was.phase == node.phase):
+        return []
+    tries = tries_of(nodes.values(), node.step)
+    return [_end(node, tries[-1] if tries else node)]
+
+
+def _end(step: Node, last: Node) -> StepEvent:
+    # The cause stands on the last try; the Retry node above only says that there was no other.
+    if step.phase == "Succeeded":
+        return _event("step_succeeded", "info", f"{last.title} has succeeded", last)
+    cause = f": {last.message}" if last.message else ""
+    return _event("step_failed", "error", f"{last.title} has failed{cause}", last)
+
+
+def _workflow_waits(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[StepEvent]:
+    message = str(now.get("message") or "")
+    if now.get("phase") != "Pending" or not message or message == (before or {}).get("message"):
+        return []
+    digest = sha256(message.encode()).hexdigest()[:16]
+    return [StepEvent("workflow_waiting", "info", f"The workflow waits: {message}", {}, f"workflow_waiting:{digest}")]
+
+
+def _event(event_type: str, level: str, message: str, node: Node, *, once: str | None = None) -> StepEvent:
+    data: dict[str, Any] = {
+        "step": node.step,
+        "title": node.title,
+        "node": node.id,
+        "phase": node.phase,
+        "try": (node.index or 0) + 1,
+        "exit_code": node.exit_code,
+        "message": node.message,
+        "started_at": node.started_at.isoformat() if node.started_at else None,
+        "finished_at": node.finished_at.isoformat() if node.finished_at else None,
+    }
+    return StepEvent(event_type, level, message, data, once)
+
+
+def _after(previous: Node | None) -> str:
+    if previous is None or not previous.message:
+        return ": the process before it is gone"
+    return f" after: {previous.message}"
+
+
+def _worth_telling(message: str) -> bool:
+    return not message.startswith(_ORDINARY) and _UNBOUND not in message

@@ -1,0 +1,186 @@
+"""Says how an attempt ended and why: a pure function of the workflow's end, the trainer's word and a few facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from api.jobs.status import ERROR_TYPE_REASONS, Reason, State
+from api.reconciler.causes import STEP_REASONS, first_line, own_words, reason_in, split_named, with_cure
+from api.reconciler.culprit import diagnose
+from api.reconciler.nodes import BROKEN, EXIT_HANDLER, Node, nodes_of, tries_of
+
+CLOCKS_APART = timedelta(seconds=5)
+"""How far the engine's clock and ours may differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """All that is known about an attempt at its end; `status` is None where the workflow is gone."""
+
+    status: Mapping[str, Any] | None
+    manifest: Mapping[str, Any] | None
+    primary_metric: str | None = None
+    shutdown: str | None = None
+    """`Stop` or `Terminate` where somebody ended the workflow."""
+    cancelling: bool = False
+    done: Mapping[str, Any] | None = None
+    done_at: datetime | None = None
+    stop_reason: str | None = None
+    stop_message: str | None = None
+    checkpoints: int = 0
+    epoch: int | None = None
+    waited_for: str | None = None
+    """What the last Pending node waited for: a stop overwrites it in the status."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the job stands from now on; warnings are told as events."""
+
+    state: State
+    reason: Reason
+    message: str
+    warnings: tuple[str, ...] = ()
+
+
+def verdict(ending: Ending) -> Verdict:
+    """Returns how an ended attempt ended."""
+    if ending.cancelling:
+        return _cancelled(ending)
+    if ending.status is None:
+        return _gone(ending)
+    nodes = nodes_of(ending.status)
+    done = _done_of_last_try(ending, nodes)
+    message = str(ending.status.get("message") or "")
+    stopped = ending.shutdown or _stopped_with(message)
+    culprit = _culprit(nodes)
+    if ending.status.get("phase") == "Succeeded" or (nodes and culprit is None and not stopped):
+        return _succeeded(ending, nodes, done)
+    if stopped:
+        return _stopped(ending, stopped)
+    if message.startswith("invalid spec:") or not nodes or culprit is None:
+        what = f"the engine refused the workflow: {message or 'it gave no reason'}"
+        return Verdict(State.FAILED, Reason.REFUSED, with_cure(what, Reason.REFUSED))
+    return _failed(ending, culprit, nodes, done)
+
+
+def _cancelled(ending: Ending) -> Verdict:
+    after = f" after epoch {ending.epoch}" if ending.epoch is not None else ""
+    kept = "; its checkpoints are kept, and a retry resumes from the last" if ending.checkpoints else ""
+    return Verdict(State.CANCELLED, Reason.USER, f"Cancelled{after}{kept}.")
+
+
+def _gone(ending: Ending) -> Verdict:
+    done = ending.done or {}
+    if done.get("status") == "succeeded" and ending.checkpoints:
+        warning = "The workflow was deleted before its end was seen; the trainer's own report counts."
+        return Verdict(State.SUCCEEDED, Reason.COMPLETED, _completed(ending), (warning,))
+    if done.get("status") == "failed":
+        return _by_word(done, "train", ())
+    what = "The workflow was deleted in the engine, not through Tiphys"
+    return Verdict(State.FAILED, Reason.WORKFLOW_DELETED, with_cure(what, Reason.WORKFLOW_DELETED))
+
+
+def _succeeded(
+    ending: Ending, nodes: Mapping[str, Node], done: Mapping[str, Any] | None, warnings: tuple[str, ...] = ()
+) -> Verdict:
+    warnings += tuple(
+        f"The report at exit failed ({own_words(n.message) or n.phase}); the job itself is whole."
+        for n in nodes.values()
+        if n.step == EXIT_HANDLER and n.broken
+    )
+    said = (done or {}).get("status")
+    if said == "failed":
+        return _by_word(done or {}, "train", warnings)
+    if said == "cancelled":
+        what = "The trainer was told to end (SIGTERM) and did, before it had finished"
+        return Verdict(State.FAILED, Reason.PREEMPTED, with_cure(what, Reason.PREEMPTED), warnings)
+    if not ending.checkpoints:
+        what = "All steps succeeded, but no checkpoint was saved"
+        return Verdict(State.SUCCEEDED, Reason.NO_CHECKPOINT, with_cure(what, Reason.NO_CHECKPOINT), warnings)
+    return Verdict(State.SUCCEEDED, Reason.COMPLETED, _completed(ending), warnings)
+
+
+def _completed(ending: Ending) -> str:
+    metrics = (ending.done or {}).get("final_metrics")
+    name = ending.primary_metric
+    value = metrics.get(name) if isinstance(metrics, Mapping) and name else None
+    return f"Trained: {name} {value:.4g}." if isinstance(value, int | float) else "Trained."
+
+
+def _stopped(ending: Ending, strategy: str) -> Verdict:
+    if ending.stop_reason == Reason.HEARTBEAT_TIMEOUT:
+        what = ending.stop_message or "The trainer fell silent"
+        return Verdict(State.FAILED, Reason.HEARTBEAT_TIMEOUT, with_cure(what, Reason.HEARTBEAT_TIMEOUT))
+    reason = Reason.TERMINATED if strategy == "Terminate" else Reason.STOPPED
+    what = f"The workflow was {reason} in the engine, not through Tiphys"
+    if ending.waited_for:
+        what += f"; before that it waited: {first_line(ending.waited_for)}"
+    return Verdict(State.FAILED, reason, with_cure(what, reason))
+
+
+def _failed(ending: Ending, culprit: Node, nodes: Mapping[str, Node], done: Mapping[str, Any] | None) -> Verdict:
+    found = diagnose(culprit, nodes, ending.status or {}, ending.manifest or {})
+    said = (done or {}).get("status")
+    untold = culprit.exit_code == 2 or culprit.step == "report"
+    if untold and said == "succeeded":
+        warning = f"Step {culprit.step} failed after the trainer had reported success."
+        return _succeeded(ending, {}, done, (warning,))
+    if found is not None and found.certain and not (untold and found.reason is Reason.TEMPORARY):
+        return Verdict(State.FAILED, found.reason, with_cure(found.what, found.reason))
+    if untold and said is None:
+        what = f"Step {culprit.step} finished its work, but the platform could not be told"
+        return Verdict(State.FAILED, Reason.REPORT_FAILED, with_cure(what, Reason.REPORT_FAILED))
+    if said == "failed":
+        return _by_word(done or {}, culprit.step, ())
+    if found is not None:
+        return Verdict(State.FAILED, found.reason, with_cure(found.what, found.reason))
+    words = own_words(culprit.message)
+    named, words = split_named(words)
+    reason = reason_in(words, named or STEP_REASONS.get(culprit.step, Reason.UNKNOWN_ERROR))
+    if reason is Reason.CHECKPOINT_ERROR and culprit.step == "upload" and not ending.checkpoints:
+        reason = Reason.NO_CHECKPOINT
+    code = f" with exit code {culprit.exit_code}" if culprit.exit_code is not None else ""
+    what = f"Step {culprit.step} failed: {words}" if words else f"Step {culprit.step} failed{code} and gave no cause"
+    return Verdict(State.FAILED, reason, with_cure(what, reason))
+
+
+def _by_word(done: Mapping[str, Any], step: str, warnings: tuple[str, ...]) -> Verdict:
+    """The verdict as the trainer itself gave it."""
+    text = first_line(str(done.get("error") or ""))
+    named, text = split_named(text)
+    reason = ERROR_TYPE_REASONS.get(str(done.get("error_type")), named or STEP_REASONS.get(step, Reason.UNKNOWN_ERROR))
+    data = done.get("data")
+    detail = done.get("detail") or (data.get("detail") if isinstance(data, Mapping) else None) or ""
+    reason = reason_in(f"{detail} {text}", reason)
+    what = f"Step {step} failed: {text}" if text else f"Step {step} reported a failure and gave no cause"
+    return Verdict(State.FAILED, reason, with_cure(what, reason), warnings)
+
+
+def _done_of_last_try(ending: Ending, nodes: Mapping[str, Node]) -> Mapping[str, Any] | None:
+    """The trainer's word, unless it speaks of an earlier try that was followed by another."""
+    tries = tries_of(nodes.values(), "train")
+    last = tries[-1] if tries else None
+    if ending.done is None or ending.done.get("status") == "succeeded":
+        return ending.done
+    if last is not None and last.index and last.started_at and ending.done_at:
+        return ending.done if ending.done_at >= last.started_at - CLOCKS_APART else None
+    return ending.done
+
+
+def _culprit(nodes: Mapping[str, Node]) -> Node | None:
+    """The process that made the workflow fail: the last try of the first step that broke."""
+    retried = {n.step: n for n in nodes.values() if n.type == "Retry"}
+    broken = [n for n in nodes.values() if n.leaf and n.broken and n.step != EXIT_HANDLER]
+    broken = [n for n in broken if n.step not in retried or retried[n.step].phase in BROKEN]
+    if not broken:
+        return None
+    first = broken[0].step
+    return max((n for n in broken if n.step == first), key=lambda n: n.index or 0)
+
+
+def _stopped_with(message: str) -> str | None:
+    return next((s for s in ("Stop", "Terminate") if message == f"Stopped with strategy '{s}'"), None)

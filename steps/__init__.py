@@ -1,0 +1,1 @@
+"""The workers: one folder per step, strangers to one another."""

@@ -1,0 +1,1 @@
+"""The download step: fetches a job's dataset, and pretrained weights where storage has them, into the workspace."""

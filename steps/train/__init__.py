@@ -1,0 +1,1 @@
+"""The trainers, one folder per framework."""

@@ -1,0 +1,663 @@
+"""The single file to copy into a training container: its configuration in, its progress out, its files to and fro."""
+
+import contextlib
+import errno
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback as tracebacks
+import uuid
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, unquote, urlsplit
+
+REQUIRED = (
+    "JOB_ID TRACE_ID BACKEND_BASE_URL CALLBACK_TOKEN TASK_TYPE MODEL_NAME DATASET_ID EPOCHS BATCH_SIZE LEARNING_RATE "
+    "STORAGE_TYPE STORAGE_BUCKET"
+)
+STORAGE = {  # endpoint, access key, secret key
+    "minio": "MINIO_ENDPOINT MINIO_ACCESS_KEY MINIO_SECRET_KEY",
+    "r2": "R2_ENDPOINT R2_ACCESS_KEY_ID R2_SECRET_ACCESS_KEY",
+    "s3": "AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY",
+    "file": "",
+}
+BASIC = {  # key: (its variables, the last one set wins; type; default; least)
+    "epochs": ("EPOCHS", int, 100, 1),
+    "batch": ("BATCH_SIZE", int, 16, -1),
+    "imgsz": ("IMGSZ IMAGE_SIZE", int, 640, 1),
+    "learning_rate": ("LEARNING_RATE", float, 0.01, 1e-12),
+    "optimizer": ("OPTIMIZER", str, "auto", None),
+    "device": ("DEVICE", str, "0", None),
+    "seed": ("SEED", int, 0, 0),
+    "primary_metric": ("", str, None, None),
+    "primary_metric_mode": ("", str, "max", None),
+    "split_config": ("", dict, None, None),
+}
+FACTS = (  # attributes of TrainerSDK, in small letters
+    "TASK_TYPE MODEL_NAME FRAMEWORK DATASET_ID PROJECT_ID SNAPSHOT_ID DATASET_VERSION_HASH DATASET_S3_URI "
+    "CHECKPOINTS_URI LOGS_URI PRETRAINED_URI"
+)
+RING, LATER = 512, (408, 425, 429)  # calls kept while the platform is away; answers after which a call is tried again
+KINDS = "DATASET CHECKPOINT CONFIG RESOURCE NETWORK FRAMEWORK VALIDATION TRAINING UNKNOWN"
+CONVERTED = {"yolo": "data.yaml", "coco": "annotations/train.json", "masks": "masks", "imagefolder": "train"}
+
+ErrorType = Enum("ErrorType", {f"{kind}_ERROR": f"{kind}_ERROR" for kind in KINDS.split()}, type=str)
+
+
+class TrainerError(Exception):
+    """A failure with its ErrorType; `detail` is a finer word (`disk_full`, `gpu_oom`)."""
+
+    def __init__(self, error_type, message, *, detail=None):
+        super().__init__(message)
+        self.error_type, self.detail = ErrorType(error_type), detail
+        self.exit_code = 75 if self.error_type is ErrorType.NETWORK_ERROR else 1
+
+
+class ConfigError(SystemExit):
+    """The environment is unusable: the process ends with exit code 1 and this message on stderr."""
+
+
+class Undeliverable(SystemExit):
+    """The work is done but the platform could not be told: exit code 2, past any `except Exception`."""
+
+
+@contextlib.contextmanager
+def _explained(doing, kind=ErrorType.DATASET_ERROR):
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            text = f"disk full {doing}: free space there, or give the job a larger volume"
+            raise TrainerError(ErrorType.RESOURCE_ERROR, text, detail="disk_full") from error
+        if isinstance(error, FileNotFoundError):
+            raise TrainerError(kind, f"{doing}: {error.filename} does not exist") from error
+        if type(error).__module__.split(".")[0] not in ("boto3", "botocore", "s3transfer", "urllib3"):
+            raise
+        answer = getattr(error, "response", getattr(error.__context__, "response", None))  # uploads wrap the answer
+        status = answer["ResponseMetadata"]["HTTPStatusCode"] if isinstance(answer, dict) else 503
+        if status >= 500 or status in LATER:
+            kind = ErrorType.NETWORK_ERROR
+        raise TrainerError(kind, f"{doing}: {error}") from error
+
+
+def sha256(path):
+    """Returns a file's SHA-256 as 64 hexadecimal characters."""
+    with open(path, "rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def write_whole(path, source):
+    """Writes bytes, or a binary stream, to a file: whole or not at all."""
+    with _explained(f"writing {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            with open(part, "xb") as sink:
+                sink.write(source) if isinstance(source, bytes) else shutil.copyfileobj(source, sink, 1 << 20)
+                sink.flush()
+                os.fsync(sink.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _safe(names, where):
+    """Returns the names if each stays below its root."""
+    for name in names:
+        if not name.strip("/.") or name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
+            raise TrainerError(ErrorType.DATASET_ERROR, f"{where}: unsafe name {name!r}; rename it")
+    return names
+
+
+def unzip(archive, folder):
+    """Extracts a zip that holds no unsafe names and no bomb (its links become plain files)."""
+    with zipfile.ZipFile(archive) as source:
+        _safe(source.namelist(), archive.name)
+        if sum(entry.file_size for entry in source.infolist()) > 200 * archive.stat().st_size + (1 << 20):
+            raise TrainerError(ErrorType.DATASET_ERROR, f"{archive.name}: would unpack to 200 times its size")
+        with _explained(f"unpacking to {folder}"):
+            source.extractall(folder)
+
+
+def _plain(fields):
+    """Returns fields as strict JSON knows them: NaN and infinity become null, metrics that were are named beside."""
+    odd = []
+    text = json.dumps(fields, default=lambda value: value.item() if hasattr(value, "item") else str(value))
+    fields = json.loads(text, parse_constant=odd.append)
+    metrics = fields.get("metrics") or fields.get("final_metrics") or {}
+    return {**fields, "non_finite": [name for name in metrics if metrics[name] is None]} if odd else fields
+
+
+class Storage:
+    """Objects by URI: `file:///folder/name` and `s3://bucket/key` (SigV4, path-style)."""
+
+    def __init__(self, environ=None):
+        self._env, self._s3 = os.environ if environ is None else environ, None
+
+    def _at(self, uri):
+        scheme, _, rest = uri.partition("://")
+        if scheme not in ("file", "s3"):
+            raise TrainerError(ErrorType.CONFIG_ERROR, f"{uri!r} is no storage URI: use file:///… or s3://bucket/key")
+        bucket, _, key = rest.partition("/")
+        return (Path(unquote(rest)), None, None) if scheme == "file" else (None, bucket, key)
+
+    @property
+    def s3(self):
+        """The boto3 client, made at first use."""
+        if self._s3 is None:
+            try:
+                import boto3  # heavy, and not needed with file://
+                from botocore.config import Config
+            except ImportError:
+                raise TrainerError(ErrorType.CONFIG_ERROR, "s3:// needs boto3: add it to the image") from None
+            get, names = self._env.get, STORAGE.get(self._env.get("STORAGE_TYPE")) or STORAGE["s3"]
+            options = dict(
+                zip(
+                    ("endpoint_url", "aws_access_key_id", "aws_secret_access_key"),
+                    map(get, names.split()),
+                    strict=False,
+                )
+            )
+            config = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
+            config.update(signature_version="s3v4", s3={"addressing_style": "path"}, connect_timeout=5)
+            config.update(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=16)
+            options.update(aws_session_token=get("AWS_SESSION_TOKEN"), config=Config(**config))
+            region = get("AWS_REGION") or ("auto" if options["endpoint_url"] else None)
+            self._s3 = boto3.session.Session().client("s3", region_name=region, **options)
+        return self._s3
+
+    def upload(self, path, uri, content_type=None, kind=ErrorType.CHECKPOINT_ERROR):
+        """Uploads a file, whole or not at all; returns `{uri, size, sha256}`."""
+        target, bucket, key = self._at(uri)
+        with _explained(f"uploading {path}", kind), open(path, "rb") as source:
+            stored = {"uri": uri, "size": os.path.getsize(path), "sha256": sha256(path)}
+            if target is not None:
+                write_whole(target, source)
+            else:
+                extra = {"Metadata": {"sha256": stored["sha256"]}, "ContentType": content_type or "binary/octet-stream"}
+                self.s3.upload_file(str(path), bucket, key, ExtraArgs=extra)
+        return stored
+
+    def open(self, uri, kind=ErrorType.DATASET_ERROR):
+        """Returns a binary stream of one object."""
+        path, bucket, key = self._at(uri)
+        with _explained(f"reading {uri}", kind):
+            return open(path, "rb") if path is not None else self.s3.get_object(Bucket=bucket, Key=key)["Body"]
+
+    def download(self, uri, path, kind=ErrorType.DATASET_ERROR):
+        """Downloads one object, whole or not at all; returns the path."""
+        with contextlib.closing(self.open(uri, kind)) as source, _explained(f"downloading {uri}", kind):
+            write_whole(Path(path), source)
+        return Path(path)
+
+    def stat(self, uri):
+        """Returns `{uri, size, sha256}` (the hash None where S3 does not know it), or None where nothing is."""
+        path, bucket, key = self._at(uri)
+        if path is not None:
+            return {"uri": uri, "size": path.stat().st_size, "sha256": sha256(path)} if path.is_file() else None
+        with _explained(f"looking up {uri}"):
+            try:
+                head = self.s3.head_object(Bucket=bucket, Key=key)
+            except self.s3.exceptions.ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                    return None
+                raise
+        return {"uri": uri, "size": head["ContentLength"], "sha256": head["Metadata"].get("sha256")}
+
+    def exists(self, uri):
+        """Tells whether an object, or anything below a prefix ending in `/`, exists."""
+        return any(True for _ in self.list(uri)) if uri.endswith("/") else self.stat(uri) is not None
+
+    def list(self, prefix):
+        """Yields (name below the prefix, size in bytes) of every object."""
+        root, bucket, key = self._at(prefix)
+        if root is not None:
+            files = (path for path in sorted(root.rglob("*")) if path.is_file())
+            yield from ((path.relative_to(root).as_posix(), path.stat().st_size) for path in files)
+            return
+        with _explained(f"listing {prefix}"):
+            for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
+                found = ((item["Key"][len(key) :], item["Size"]) for item in page.get("Contents", ()))
+                yield from (entry for entry in found if not entry[0].endswith("/"))
+
+    def fetch(self, prefix, folder):
+        """Downloads everything below a prefix into `folder`, eight at a time; returns (files, bytes)."""
+        sizes, escape = _safe(dict(self.list(prefix)), prefix), quote if prefix.startswith("file:") else str
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda name: self.download(prefix + escape(name), Path(folder, name)), sizes))
+        return len(sizes), sum(sizes.values())
+
+
+class _Courier:
+    """Carries calls in order over one kept-alive connection; what cannot go now waits in a ring."""
+
+    def __init__(self, url, token, log, timeout):
+        parts = urlsplit(url)
+        line = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self.line, self.path = line(parts.hostname, parts.port, timeout=timeout), parts.path
+        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self.log, self.lock, self.closing = log, threading.RLock(), threading.Event()
+        self.ring, self.failures, self.not_before, self.last, self.cancelled = [], 0, 0.0, time.monotonic(), False
+
+    def post(self, call, body, key):
+        """Returns (status, or 599 where nobody answers; the answer; seconds to wait; the trouble in words)."""
+        with self.lock:
+            while True:
+                kept = self.line.sock is not None
+                try:
+                    headers = {**self.headers, "Idempotency-Key": key}
+                    self.line.request("POST", f"{self.path}/{call}", json.dumps(body, allow_nan=False), headers)
+                    answer = self.line.getresponse()
+                    text = answer.read()
+                    break
+                except (OSError, http.client.HTTPException) as error:
+                    self.line.close()
+                    if not (kept and isinstance(error, ConnectionError)):  # a kept line may have ended meanwhile
+                        return 599, "", 0.0, f"{type(error).__name__}: {error}"
+        wait, words = (
+            answer.headers.get("Retry-After", ""),
+            f"HTTP {answer.status} {text[:200].decode(errors='replace')}",
+        )
+        try:
+            said = json.loads(text)
+        except ValueError:
+            said = {}
+        return answer.status, said if isinstance(said, dict) else {}, float(wait) if wait.isdigit() else 0.0, words
+
+    def attempt(self, *item):
+        """Tells whether a call is off our hands: delivered, or refused for good."""
+        status, said, wait, words = self.post(*item)
+        if status >= 500 or status in LATER:
+            if not self.failures:
+                self.log("WARNING", f"the platform cannot be told now ({words}); training goes on, calls are kept")
+            self.failures += 1
+            self.not_before = time.monotonic() + max(wait, min(10.0, 0.5 * 2**self.failures))
+            return False
+        if self.failures:
+            self.log("INFO", "the platform can be told again")
+        self.failures, self.last = 0, time.monotonic()
+        if status >= 300:
+            self.log("WARNING", f"the platform refused {item[0]}: {words}")
+        elif re.search(r'"should_continue"\s*:\s*false', said) and not self.cancelled:
+            self.cancelled = True
+            self.log("WARNING", "the platform asks to stop")
+        return True
+
+    def drain(self, force=False):
+        """Sends what waits, oldest first; tells whether nothing waits any more."""
+        with self.lock:
+            while self.ring and (force or not self.failures) and self.attempt(*self.ring[0]):
+                self.ring.pop(0)
+            return not self.ring
+
+    def call(self, *item):
+        """Sends a call, or keeps it: an outage costs training one timeout, not one a call."""
+        self.ring.append(item)
+        if len(self.ring) > RING:
+            del self.ring[1]  # not the first: it may be on its way
+        if not self.failures:
+            self.drain()
+
+    def beat(self, every, alive):
+        """Keeps the job alive in the platform's eyes, learns whether to stop, sends what waits (a thread's life)."""
+        while not self.closing.wait(min(every / 4, 1.0)):
+            if self.failures and time.monotonic() < self.not_before:
+                continue
+            if self.drain(force=True) and time.monotonic() - self.last >= every:
+                self.attempt("heartbeat", alive(), uuid.uuid4().hex)
+
+    def deliver(self, body, key, patience, sleep):
+        """Posts `done`, after what waits, until it arrives, is refused, or `patience` seconds are over."""
+        deadline, pause = time.monotonic() + patience, 0.5
+        while True:
+            self.drain(force=True)
+            status, _, wait, words = self.post("done", body, key)
+            if status < 300:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0 or (status < 500 and status not in LATER):
+                cure = "; check CALLBACK_TOKEN and JOB_ID" if status in (401, 403, 404) else ""
+                self.log("ERROR", f"the platform could not be told of the end: {words}{cure}")
+                return False
+            sleep(min(max(pause, wait), left))
+            pause = min(pause * 2, 30.0)
+
+
+class TrainerSDK:
+    """A job's environment and its line to the platform; without BACKEND_BASE_URL a dry run that prints its calls."""
+
+    def __init__(self, environ=None, *, heartbeat_seconds=8.0, give_up_seconds=300.0, timeout=5.0, sleep=time.sleep):
+        env = self.environ = dict(os.environ if environ is None else environ)
+        url = env.get("BACKEND_BASE_URL") or env.get("CALLBACK_URL") or ""
+        if "/internal/training/" in url:  # the oldest images: an address per job, one token, no trace
+            env.setdefault("CALLBACK_TOKEN", env.get("INTERNAL_AUTH_TOKEN", ""))
+            env.setdefault("TRACE_ID", env.get("JOB_ID", ""))
+        for name in FACTS.split():
+            setattr(self, name.lower(), env.get(name, ""))
+        self.dry_run, self.job_id = not url, env.get("JOB_ID") or "dry-run"
+        self.trace_id, self.attempt = env.get("TRACE_ID") or uuid.uuid4().hex, env.get("ATTEMPT") or "1"
+        self.resume, self.mlflow_run_id = env.get("RESUME") == "1", None
+        self.work_dir, self.tmp_dir = Path(env.get("WORK_DIR") or "/workspace"), Path(env.get("TMP_DIR") or "/tmp")
+        self.run_dir, self.storage, self.terminated, self.finished = self.work_dir / "run", Storage(env), False, False
+        self._secrets = [v for k, v in env.items() if v and re.search("TOKEN$|SECRET|ACCESS_KEY", k)]
+        self._started, self._patience, self._sleep = time.monotonic(), give_up_seconds, sleep
+        self._pool, self._waiting, self._uploaded, self._jobs = ThreadPoolExecutor(1), {}, {}, []
+        self._courier, self._epoch, problems = None, None, self._configure(url)
+        if url and env.get("JOB_ID") and env.get("CALLBACK_TOKEN"):
+            base = re.sub("/(api/v1|internal/training)(/.*)?$", "", url.rstrip("/"))
+            url = f"{base}/v1/jobs/{quote(self.job_id, safe='')}"
+            self._courier = _Courier(url, env["CALLBACK_TOKEN"], self.log, timeout)
+        if problems:
+            self.report_failed(ErrorType.CONFIG_ERROR, "; ".join(problems))
+            raise ConfigError("; ".join(problems))
+        if self._courier and heartbeat_seconds:
+            life = (heartbeat_seconds, lambda: self._body({}))
+            threading.Thread(target=self._courier.beat, args=life, daemon=True).start()
+
+    def _configure(self, url):
+        env, problems, config, self._basic, self._advanced = self.environ, [], {}, {}, {}
+        try:
+            config = {**json.loads(env.get("CONFIG") or "{}")}
+            self._advanced = {**(config.get("advanced_config") or {})}
+        except (ValueError, TypeError) as error:
+            problems.append(f"CONFIG must be a JSON object, and its advanced_config one too: {error}")
+        kind, have = env.get("STORAGE_TYPE") or "file", {"BACKEND_BASE_URL"} | {name for name in env if env[name]}
+        if kind not in STORAGE:
+            problems.append(f"STORAGE_TYPE {kind!r} is unknown: use one of {', '.join(STORAGE)}")
+        for key, (names, form, default, least) in BASIC.items():
+            source, value = f"CONFIG.{key}", config.get(key)
+            have.update(names.split() if value is not None else ())
+            for name in filter(env.get, names.split()):
+                source, value = name, env[name]
+            try:
+                self._basic[key] = default if value is None else form(value)
+                if value is not None and least is not None and not (float(value) == self._basic[key] >= least):
+                    raise ValueError
+            except (ValueError, TypeError):
+                problems.append(f"{source} must be {form.__name__}{f' ≥ {least}' if least else ''}, not {value!r}")
+        self._basic["lr0"] = self._basic.get("learning_rate")
+        needed = f"{REQUIRED} {STORAGE[kind] if kind in ('minio', 'r2') else ''}".split()
+        if url and (missing := [name for name in needed if name not in have]):
+            problems.insert(0, f"missing environment variables: {', '.join(missing)}")
+        return problems
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if isinstance(error, Exception) and not self.finished:
+            self.report_failed(ErrorType.UNKNOWN_ERROR, error, "".join(tracebacks.format_exception(error)))
+        self.close()
+
+    def get_basic_config(self):
+        """Returns epochs batch imgsz learning_rate (= lr0) optimizer device seed primary_metric(_mode) split_config."""
+        return dict(self._basic)
+
+    def get_advanced_config(self):
+        """Returns the framework's own settings, flat."""
+        return dict(self._advanced)
+
+    def get_full_config(self):
+        """Returns `{basic, advanced}`."""
+        return {"basic": self.get_basic_config(), "advanced": self.get_advanced_config()}
+
+    def log(self, level, message, epoch=None):
+        """Prints `[TRACE:id] [LEVEL] message`, a line each, secrets blotted out."""
+        for secret in self._secrets:
+            message = message.replace(secret, "***")
+        tag = f"[TRACE:{self.trace_id}] [{level.upper()}]" + ("" if epoch is None else f" [EPOCH:{epoch}]")
+        with contextlib.suppress(OSError, ValueError):  # a full or closed stdout must not stop training
+            print("\n".join(f"{tag} {line}" for line in message.splitlines() or [""]), flush=True)
+
+    def _body(self, fields):
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return {"trace_id": self.trace_id, **_plain(fields), "timestamp": now}
+
+    def _send(self, call, fields, key=None):
+        if self._courier:
+            self._courier.call(call, self._body(fields), key or uuid.uuid4().hex)
+        elif self.dry_run:
+            self.log("DRY-RUN", f"{call} {json.dumps(self._body(fields))}")
+
+    def heartbeat(self, epoch=None, total_epochs=None, step=None, total_steps=None, metrics=None, **more):
+        """Tells how far training is; `should_continue` then knows the answer."""
+        fields = {"epoch": epoch, "total_epochs": total_epochs, "step": step, "total_steps": total_steps, **more}
+        done, total = (epoch, total_epochs) if total_epochs else (step, total_steps)
+        if total and done is not None:
+            fields["progress"] = round(min(100.0, max(0.0, 100.0 * done / total)), 2)
+            self.set_progress(done, total)
+        self._epoch = self._epoch if epoch is None else epoch
+        self._send("heartbeat", {k: v for k, v in fields.items() if v is not None} | {"metrics": metrics or {}})
+
+    def event(self, event_type, message="", level="info", data=None, key=None):
+        """Tells of one happening; two calls with the same `key` are one."""
+        self._send("event", {"level": level, "event_type": event_type, "message": message, "data": data or {}}, key)
+
+    @property
+    def cancelled(self):
+        """Whether the platform asked to stop."""
+        return bool(self._courier and self._courier.cancelled)
+
+    @property
+    def should_continue(self):
+        """Whether to train on: False once the platform, or a SIGTERM, asked to stop."""
+        return not (self.cancelled or self.terminated)
+
+    def install_sigterm(self):
+        """Makes SIGTERM end `should_continue`: the trainer then saves and leaves through `report_cancelled`."""
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "terminated", True))
+
+    def report_started(self, operation_type="training", total_epochs=None):
+        """Tells that training begins."""
+        total, self._started = total_epochs or self._basic["epochs"], time.monotonic()
+        self.log("INFO", f"{operation_type} started: {total} epochs")
+        self.event(f"{operation_type}_started", f"{operation_type} started", data={"total_epochs": total})
+        self.set_progress(0, total)
+
+    def report_progress(self, epoch, total_epochs, metrics=None, extra_data=None):
+        """Tells of the end of an epoch (counted from 1)."""
+        self.log("INFO", " ".join(f"{name}={value}" for name, value in (metrics or {}).items()), epoch)
+        self.heartbeat(epoch, total_epochs, metrics=metrics, extra_data=extra_data)
+
+    def report_validation(self, epoch, task_type, primary_metric, all_metrics, **more):
+        """Tells a validation's results: `primary_metric` (name, value); class_names=, visualization_urls= and the like."""
+        data = {
+            "epoch": epoch,
+            "task_type": task_type,
+            "primary_metric": primary_metric,
+            "metrics": all_metrics,
+            **more,
+        }
+        self.event("validation_complete", "{}: {}".format(*primary_metric), data=data)
+        self.heartbeat(epoch, metrics={**all_metrics, primary_metric[0]: primary_metric[1]})
+
+    def report_completed(self, final_metrics=None, checkpoints=None, total_epochs=None):
+        """Tells that training succeeded, after the uploads; raises Undeliverable (exit code 2) where that fails."""
+        self._finish("succeeded", final_metrics, checkpoints, total_epochs)
+
+    def report_cancelled(self, final_metrics=None, checkpoints=None, total_epochs=None):
+        """Tells of an early end; returns the exit code: 143 after SIGTERM (to be resumed: no `done`), 0 if cancelled."""
+        if self.terminated and not self.cancelled:
+            self.heartbeat()  # is it a cancellation, or a machine that goes away?
+        if self.cancelled or not self.terminated:
+            self._finish("cancelled", final_metrics, checkpoints, total_epochs)
+        else:
+            self.flush()
+            self.event("preempted", "stopped by SIGTERM; the last checkpoint is saved", "warning")
+        return 143 if self.terminated else 0
+
+    def report_failed(self, error_type, message, traceback=None, epochs_completed=None, detail=None):
+        """Tells that training failed; returns whether the platform knows."""
+        cause = sys.exc_info()[1]
+        if isinstance(cause, TrainerError):  # it knows better than a trainer's last `except`
+            error_type, detail = cause.error_type, detail or cause.detail
+        kind, message = ErrorType(error_type).value, str(message) or "failed without a message"
+        self.log("ERROR", f"{kind}: {message}")
+        self.fail_line(f"{kind}: {message}")
+        self.event("error", message, "error", {"error_type": kind, "traceback": traceback})
+        more = {"error": message, "error_type": kind, "traceback": traceback, "detail": detail}
+        return self._finish("failed", None, None, epochs_completed, **more)
+
+    def _finish(self, status, metrics, checkpoints, epochs, error=None, **more):
+        if self.finished:
+            self.log("WARNING", f"the end was told before; {status} is not told any more")
+            return True
+        self.finished, uris = True, {**self.flush(), **(checkpoints or {})}
+        artifacts = {f"{kind}_checkpoint" if kind in ("best", "last") else kind: uri for kind, uri in uris.items()}
+        fields = {"status": status, "error": error, "final_metrics": metrics or {}, "artifacts": artifacts, **more}
+        fields.update(mlflow_run_id=self.mlflow_run_id, epochs_completed=self._epoch if epochs is None else epochs)
+        body = self._body({**fields, "training_time_seconds": round(time.monotonic() - self._started, 1)})
+        if self.work_dir.is_dir():  # a dry run at an author's desk has none
+            try:
+                write_whole(self.work_dir / "done.json", json.dumps(body).encode())
+            except (OSError, TrainerError) as trouble:
+                self.log("WARNING", f"done.json: {trouble}")
+        told = self.deliver_done(body)
+        if not told and status != "failed":
+            raise Undeliverable(2)
+        return told
+
+    def deliver_done(self, body=None):
+        """Posts `done` (default: WORK_DIR/done.json) until it arrives or patience ends; tells whether it arrived."""
+        body = body or json.loads((self.work_dir / "done.json").read_bytes())
+        if self.dry_run:
+            self.log("DRY-RUN", f"done {json.dumps(body)}")
+        elif self._courier:
+            return self._courier.deliver(body, f"done-{self.job_id}-{self.attempt}", self._patience, self._sleep)
+        return self.dry_run
+
+    def run(self, main):
+        """Runs `main(sdk)`, tells of its failure, closes; returns the exit code (75 is tried again, so not told)."""
+        try:
+            return main(self) or 0
+        except Exception as error:
+            kind, code = getattr(error, "error_type", ErrorType.UNKNOWN_ERROR), getattr(error, "exit_code", 1)
+            if code != 75:
+                self.report_failed(kind, str(error) or type(error).__name__, tracebacks.format_exc())
+            else:
+                self.fail_line(f"{kind.value}: {error}")
+                self.log("ERROR", f"{kind.value}: {error}")
+                self.event("error", str(error), "warning", {"error_type": kind})
+            return code
+        finally:
+            self.close()
+
+    def close(self):
+        """Waits for uploads, sends what waits once more, ends the heartbeat; harmless when repeated."""
+        self._pool.shutdown()
+        if self._courier and not self._courier.closing.is_set():
+            self._courier.closing.set()
+            self._courier.drain(force=True)
+            self._courier.line.close()
+
+    def fail_line(self, text):
+        """Writes the one line of cause that the workflow shows on its node."""
+        path = Path(self.environ.get("TERMINATION_LOG") or "/dev/termination-log")
+        if path.exists() or (path.parent.is_dir() and path.parent != Path("/dev")):
+            with contextlib.suppress(OSError):
+                path.write_bytes(" ".join(text.split()).encode()[:4000])
+
+    def set_progress(self, done, total):
+        """Writes `done/total` where the workflow's executor looks for it."""
+        if (path := self.environ.get("ARGO_PROGRESS_FILE")) and 0 <= done <= total:
+            with contextlib.suppress(OSError):
+                Path(path).write_text(f"{done}/{total}\n")
+
+    def set_output(self, step, name, value):
+        """Writes an output parameter of a workflow step; what is no string as JSON."""
+        text = value if isinstance(value, str) else json.dumps(value)
+        write_whole(self.work_dir / "outputs" / step / name, text.encode())
+
+    def _target(self, variable, folder, name):
+        if "://" in name:
+            return name
+        _safe([name], "upload")
+        root = self.environ.get(variable) or f"file://{quote(os.path.abspath(self.work_dir))}/{folder}/"
+        return root + (quote(name) if root.startswith("file:") else name)
+
+    def upload_checkpoint(self, path, checkpoint_type="best", metrics=None, epoch=None):
+        """Uploads `best`, `last` or `epoch_N` below CHECKPOINTS_URI, tells of it, returns its URI."""
+        uri = self._target("CHECKPOINTS_URI", "checkpoints", checkpoint_type + Path(path).suffix)
+        stored = self.storage.upload(path, uri)
+        data = {"kind": checkpoint_type, **stored, "epoch": epoch, "metrics": metrics or {}}
+        self.event("checkpoint_saved", f"{checkpoint_type} saved to {uri}", data=data)
+        return uri
+
+    def upload_async(self, path, checkpoint_type="last", metrics=None, epoch=None):
+        """Copies a checkpoint aside and uploads it while training goes on; of one type only the latest goes."""
+        copy = self.tmp_dir / f"{uuid.uuid4().hex}{Path(path).suffix}"
+        with _explained(f"copying {path} to {copy}", ErrorType.CHECKPOINT_ERROR):
+            shutil.copyfile(path, copy)
+        self._waiting[checkpoint_type] = copy
+        self._jobs.append(self._pool.submit(self._upload_aside, copy, checkpoint_type, metrics, epoch))
+
+    def _upload_aside(self, copy, kind, metrics, epoch):
+        try:
+            if self._waiting[kind] == copy:
+                self._uploaded[kind] = self.upload_checkpoint(copy, kind, metrics, epoch)
+        except Exception as error:  # the next one, or the upload step, makes up for it
+            self.event("checkpoint_upload_failed", str(error), "warning", {"kind": kind, "epoch": epoch})
+        finally:
+            copy.unlink()
+
+    def flush(self):
+        """Waits for the uploads under way; returns {type: uri} of what went through."""
+        while self._jobs:
+            self._jobs.pop().result()
+        return dict(self._uploaded)
+
+    def upload_file(self, path, key, content_type=None, storage_type=None):
+        """Uploads a file below LOGS_URI (or to `key` where that is a URI); returns its URI."""
+        return self.storage.upload(path, self._target("LOGS_URI", "files", key), content_type)["uri"]
+
+    def download_checkpoint(self, uri, path):
+        """Downloads a checkpoint; returns its path."""
+        return str(self.storage.download(uri, path, ErrorType.CHECKPOINT_ERROR))
+
+    def download_dataset(self, dataset_id="", dest_dir=None, **options):
+        """Returns the dataset's folder: the pipeline's, linked as `dest_dir` below WORK_DIR or TMP_DIR, or a fresh one."""
+        found = self.work_dir / "dataset"
+        dest = Path(os.path.abspath(dest_dir or options.get("dest") or self.tmp_dir / "dataset"))
+        if found.exists():
+            roots = {Path(os.path.abspath(root)) for root in (self.work_dir, self.tmp_dir)}
+            if os.path.lexists(dest) or not roots & set(dest.parents):
+                return str(found)
+            dest.parent.mkdir(parents=True, exist_ok=True)
+            dest.symlink_to(found.absolute())
+            return str(dest)
+        bucket, uri = self.environ.get("STORAGE_BUCKET"), self.dataset_s3_uri
+        uri = uri or f"s3://{bucket}/datasets/{dataset_id or self.dataset_id}/"
+        self.event("dataset_download_started", uri)
+        if uri.endswith(".zip"):
+            with tempfile.TemporaryDirectory(dir=self.tmp_dir) as folder:
+                unzip(self.storage.download(uri, Path(folder, "dataset.zip")), dest)
+        elif not self.storage.fetch(uri, dest)[0]:
+            raise TrainerError(ErrorType.DATASET_ERROR, f"nothing lies below {uri}: check DATASET_S3_URI")
+        self.event("dataset_loaded", f"dataset at {dest}")
+        return str(dest)
+
+    download_dataset_selective = download_dataset
+
+    def download_dataset_with_cache(self, snapshot_id, dataset_id, dataset_version_hash, dest_dir=None, **options):
+        """Returns the dataset's folder, as `download_dataset` does: in a pipeline it was fetched once before."""
+        return self.download_dataset(dataset_id, dest_dir, **options)
+
+    def convert_dataset(self, dataset_dir="", source_format="dice", target_format="yolo", *_, **options):
+        """Returns the folder that the pipeline's convert step has written; the dataset itself is never written to."""
+        for folder in (self.work_dir / "converted", Path(dataset_dir)):
+            if (folder / CONVERTED.get(target_format, target_format)).exists():
+                return str(folder)
+        cure = "run it in a job of the platform, or the convert step before it"
+        raise TrainerError(
+            ErrorType.CONFIG_ERROR, f"no {target_format} dataset below {self.work_dir}/converted: {cure}"
+        )

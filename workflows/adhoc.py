@@ -1,0 +1,134 @@
+"""Runs a script's workflow on this machine, hands it to an Argo Server, or prints it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from workflows.engine import EngineError, EngineRefused, EngineUnavailable
+from workflows.keys import StorageTarget
+from workflows.locate import dataset_uri
+from workflows.manifest import ManifestError, build, to_yaml
+from workflows.problems import SpecError
+
+if TYPE_CHECKING:
+    from hera.workflows import Workflow
+
+Plan = Callable[[StorageTarget, str], "Workflow"]
+"""From a storage and a dataset's URI to a workflow."""
+
+SOURCE = Path(__file__).resolve().parents[1]
+TIMEOUT_SECONDS = 30.0
+
+
+def submit(w: Workflow, *, argo: str, token: str | None = None, namespace: str = "argo") -> str:
+    """Creates a workflow through an Argo Server and returns its name; one that is there already is left alone.
+
+    Where the workflow reads secrets, the Secret of its name has to be in the namespace.
+    """
+    manifest = build(w)
+    name = str(manifest["metadata"]["name"])
+    bearer = {"Authorization": f"Bearer {token.removeprefix('Bearer ')}"} if token else {}
+    # Not through hera's own service: it waits without end, and a proxy's error page ends it with a KeyError.
+    try:
+        answer = httpx.post(
+            f"{argo.rstrip('/')}/api/v1/workflows/{namespace}",
+            json={"workflow": manifest},
+            headers=bearer,
+            timeout=TIMEOUT_SECONDS,
+        )
+    except httpx.HTTPError as error:
+        raise EngineUnavailable(f"the Argo Server at {argo} does not answer: {error}") from None
+    if answer.is_success or answer.status_code == httpx.codes.CONFLICT:
+        return name
+    message = f"the Argo Server at {argo} answered {answer.status_code}: {_reason(answer)}"
+    later = answer.status_code >= 500 or answer.status_code == httpx.codes.TOO_MANY_REQUESTS
+    raise EngineUnavailable(message) if later else EngineRefused(message)
+
+
+def run(
+    w: Workflow,
+    *,
+    home: Path | str = ".tiphys",
+    secrets: Mapping[str, str] | None = None,
+    on_change: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Runs a workflow as processes on this machine until it has ended, and returns it with its status."""
+    # Imported here: a script that only prints or submits has no use for the engine.
+    from workflows.local import LocalEngine, LocalImages
+
+    manifest = build(w)
+    # Beside the platform's own engine, not in it: `tiphys up` may be running on the same home.
+    place = Path(home).resolve() / "adhoc"
+    images = LocalImages(environments=SOURCE / ".venvs", source=SOURCE, cwd=Path.cwd())
+    engine = LocalEngine(place, images=images)
+    engine.submit(manifest, secrets=secrets or {})
+    ended: dict[str, Any] = engine.run(str(manifest["metadata"]["name"]), on_change=on_change)
+    return ended
+
+
+def main(plan: Plan, *, dataset: str, argv: list[str] | None = None) -> int:
+    """Does with a script's workflow what the command line says, and returns the exit code: 0, 1 failed, 2 refused."""
+    options = _options(argv)
+    try:
+        w = plan(*_place(options, dataset))
+        if options.print:
+            print(to_yaml(build(w)), end="")
+            return 0
+        if options.argo:
+            print(submit(w, argo=options.argo, token=os.environ.get("ARGO_TOKEN"), namespace=options.namespace))
+            return 0
+        ended = run(w, home=options.home, on_change=_Teller())
+    except (SpecError, ManifestError, EngineError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    status = ended.get("status", {})
+    print(f"{ended['metadata']['name']}: {status.get('phase')} {status.get('message', '')}".rstrip())
+    return 0 if status.get("phase") == "Succeeded" else 1
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Without options the workflow runs on this machine.")
+    parser.add_argument("--argo", metavar="URL", help="create it through this Argo Server (token: ARGO_TOKEN)")
+    parser.add_argument("--namespace", default="argo", help="Kubernetes namespace for --argo (default: argo)")
+    parser.add_argument("--bucket", default="tiphys", help="S3 bucket the cluster's steps use (default: tiphys)")
+    parser.add_argument("--print", action="store_true", help="print the manifest instead of running it")
+    parser.add_argument("--dataset", metavar="ID|PATH|URI", help="another dataset than the script's")
+    parser.add_argument("--home", default=".tiphys", help="folder of storage and runs here (default: .tiphys)")
+    return parser.parse_args(argv)
+
+
+def _place(options: argparse.Namespace, dataset: str) -> tuple[StorageTarget, str]:
+    if options.argo:
+        storage = StorageTarget("s3", options.bucket)
+    else:
+        storage = StorageTarget("file", "tiphys", root=str(Path(options.home).resolve() / "storage"))
+    return storage, dataset_uri(options.dataset or dataset, storage)
+
+
+class _Teller:
+    """Prints each node once per phase it reaches."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def __call__(self, workflow: dict[str, Any]) -> None:
+        for node in (workflow.get("status", {}).get("nodes") or {}).values():
+            phase = str(node.get("phase", ""))
+            if node.get("type") == "Pod" and self._told.get(node["id"]) != phase:
+                self._told[node["id"]] = phase
+                message = f": {node['message']}" if node.get("message") else ""
+                print(f"{node.get('displayName', node['name'])} {phase}{message}", flush=True)
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.reason_phrase or "no reason given"

@@ -1,0 +1,1 @@
+"""One file per framework: its models, hyperparameters and own settings."""

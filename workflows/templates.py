@@ -1,0 +1,215 @@
+"""The steps of a training as Argo templates, for the whole pipeline and for scripts that arrange them anew."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hera.workflows import Container, Parameter, RetryStrategy
+from hera.workflows import models as m
+
+from workflows.attempt import Run
+from workflows.catalog import FRAMEWORKS
+from workflows.environment import environment, threads
+from workflows.quantities import cpu_quantity
+from workflows.spec import JobSpec
+
+WORKSPACE = "workspace"
+DISPLAY_NAME = "workflows.argoproj.io/display-name"
+USER = 1000
+
+# Argo's own words and ours: 75 is a trainer's "try again"; 143 is SIGTERM after saving (a node goes away), unless the
+# step's own deadline sent it; Error with -1 is a pod that vanished. All else would fail the same way again.
+RETRY_WHEN = (
+    "lastRetry.exitCode == '75'"
+    " || (lastRetry.exitCode == '143' && !(lastRetry.message contains 'deadline'))"
+    " || (lastRetry.status == 'Error' && lastRetry.exitCode == '-1')"
+)
+
+
+@dataclass(kw_only=True)
+class Step(Container):
+    """A container template that shows itself in Argo's UI under a name of its own."""
+
+    display_name: str | None = None
+
+    def _build_template(self) -> m.Template:
+        # The wrapper hands `annotations` to the pod; the display name belongs on the template.
+        template = super()._build_template()
+        if self.display_name:
+            template.annotations = {DISPLAY_NAME: self.display_name}
+        return template
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The templates of one job; `branch` sets several jobs apart that share one workflow and its workspace."""
+
+    spec: JobSpec
+    """Resolved."""
+    run: Run
+    branch: str = ""
+    """Suffix of the templates' names and folder below the workspace."""
+    secret: str = ""
+    """Name of the Secret; the attempt's workflow name where empty."""
+
+    @property
+    def work_dir(self) -> str:
+        """The folder the steps work in."""
+        return f"/workspace/{self.branch}" if self.branch else "/workspace"
+
+    def download(self) -> Step:
+        """Fetches the dataset, and the pretrained weights where the storage has them."""
+        return self._light("download", "download-dataset", outputs={"images": "0", "bytes": "0"})
+
+    def convert(self) -> Step:
+        """Checks the dataset, resolves its split and writes it as the trainer reads it."""
+        target = FRAMEWORKS[self.spec.framework].targets[str(self.spec.task)]
+        shown = "check-dataset" if target == "none" else f"convert-to-{target}"
+        outputs = {"classes": "0", "images_train": "0", "images_val": "0", "snapshot_id": "-"}
+        return self._light("convert", shown, args=["--target", target], outputs=outputs)
+
+    def branch_off(self) -> Step:
+        """Opens the branch's folder with links to what the branches share: dataset, conversion and weights."""
+        script = (
+            'mkdir -p "$WORK_DIR" && cd "$WORK_DIR" && '
+            'for name in dataset converted weights snapshot.json conversion.json; do ln -sfn "../$name" "$name"; done'
+        )
+        return self._light("open", "open-folder", command=["sh", "-c"], args=[script])
+
+    def train(self) -> Step:
+        """Trains; the only step that holds GPUs."""
+        spec, home = self.spec, FRAMEWORKS[self.spec.framework]
+        command = ["python", "-m", home.module] if home.module else list(spec.command or ())
+        image = spec.image if home.image is None else self._image(home.image)
+        memory = m.VolumeMount(name="shared-memory", mount_path="/dev/shm")
+        # Memory-backed files count against the container's memory: the size is part of `memory`, not on top of it.
+        source = m.EmptyDirVolumeSource(medium="Memory", size_limit=_quantity(spec.resources.shared_memory))
+        return Step(
+            name=self._name("train"),
+            display_name=display_name(f"train-{spec.model}"),
+            image=image,
+            command=command,
+            env=self._env({"OMP_NUM_THREADS": str(threads(spec))}),
+            resources=self._training_resources(),
+            outputs=self._outputs("train", {"best_metric": "-", "epochs": "0"}),
+            retry_strategy=_retry(limit=5, duration="30s", cap="10m"),
+            volumes=[_tmp(), m.Volume(name="shared-memory", empty_dir=source)],
+            volume_mounts=[*_mounts(), memory],
+            # Time to save `last` and to upload it before the node is gone.
+            pod_spec_patch='{"terminationGracePeriodSeconds":60}',
+            security_context=_locked_down(),
+        )
+
+    def upload(self) -> Step:
+        """Makes sure that the checkpoints and logs lie in the storage, whole."""
+        strict = FRAMEWORKS[self.spec.framework].requires_checkpoint
+        args = ["--require-checkpoint"] if strict else []
+        return self._light("upload", "upload-checkpoints", args=args, outputs={"checkpoint_uri": "-"})
+
+    def report(self) -> Step:
+        """Tells the platform how it ended, in case the trainer could not."""
+        return self._light("report", "report-result")
+
+    def on_exit(self) -> Step:
+        """Tells the platform how it ended where the steps could not get that far."""
+        args = ["--on-exit", "--status={{workflow.status}}", "--failures={{workflow.failures}}"]
+        return self._light("on-exit", "report-at-exit", command=["python", "-m", "steps.report"], args=args)
+
+    def _light(
+        self,
+        step: str,
+        shown: str,
+        *,
+        command: list[str] | None = None,
+        args: list[str] | None = None,
+        outputs: dict[str, str] | None = None,
+    ) -> Step:
+        return Step(
+            name=self._name(step),
+            display_name=display_name(f"{shown}-{self.branch}" if self.branch else shown),
+            image=self._image("steps"),
+            # Always given: without it Argo asks the image's registry what to run, and private ones do not answer.
+            command=command or ["python", "-m", f"steps.{step}"],
+            args=args or None,
+            env=self._env({"OMP_NUM_THREADS": "1"}),
+            resources=m.ResourceRequirements(
+                requests={"cpu": _quantity("250m"), "memory": _quantity("512Mi")}, limits={"memory": _quantity("4Gi")}
+            ),
+            outputs=self._outputs(step, outputs or {}),
+            retry_strategy=_retry(limit=3, duration="10s", cap="2m"),
+            volumes=[_tmp()],
+            volume_mounts=_mounts(),
+            security_context=_locked_down(),
+        )
+
+    def _name(self, step: str) -> str:
+        return f"{step}-{self.branch}" if self.branch else step
+
+    def _image(self, name: str) -> str:
+        return f"{self.run.image_prefix}/{name}:{self.run.image_tag}"
+
+    def _env(self, more: dict[str, str]) -> list[m.EnvVar]:
+        literals = environment(self.spec, self.run, work_dir=self.work_dir) | more
+        secret = self.secret or self.run.name
+        return [m.EnvVar(name=name, value=value) for name, value in sorted(literals.items())] + [
+            m.EnvVar(name=name, value_from=m.EnvVarSource(secret_key_ref=m.SecretKeySelector(name=secret, key=name)))
+            for name in self.run.secret_variables
+        ]
+
+    def _outputs(self, step: str, defaults: dict[str, str]) -> list[Parameter]:
+        # With a default throughout: a step that ended early would otherwise fail a second time, over its outputs.
+        folder = f"{self.work_dir}/outputs/{step}"
+        return [
+            Parameter(name=name, value_from=m.ValueFrom(path=f"{folder}/{name}", default=default))
+            for name, default in defaults.items()
+        ]
+
+    def _training_resources(self) -> m.ResourceRequirements:
+        asked = self.spec.resources
+        amounts = {"cpu": _quantity(cpu_quantity(asked.cpu or 1)), "memory": _quantity(asked.memory)}
+        if asked.gpu:
+            amounts["nvidia.com/gpu"] = _quantity(str(asked.gpu))
+        # Requests equal to limits: the pod is the last one a full node evicts.
+        return m.ResourceRequirements(requests=amounts, limits=dict(amounts))
+
+
+def display_name(text: str) -> str:
+    """Returns text as Argo lets a node be called: letters, digits, '-' and '.', 2 to 63 characters."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", text)[:63].strip("-.")
+    return name if len(name) > 1 else f"{name}-step".strip("-")
+
+
+def workspace_claim(size: str) -> m.PersistentVolumeClaim:
+    """Returns the claim of the volume all steps of a workflow share."""
+    # One node at a time is enough, for one step follows the other, and every cluster has such a class. The price: steps
+    # that run side by side land on one node, and a volume bound to a zone binds the later steps to it.
+    return m.PersistentVolumeClaim(
+        metadata=m.ObjectMeta(name=WORKSPACE),
+        spec=m.PersistentVolumeClaimSpec(
+            access_modes=["ReadWriteOnce"],
+            resources=m.VolumeResourceRequirements(requests={"storage": _quantity(size)}),
+        ),
+    )
+
+
+def _retry(*, limit: int, duration: str, cap: str) -> RetryStrategy:
+    # Never maxDuration: it counts the running time too, and would end a long training at its first retry.
+    backoff = m.Backoff(duration=duration, factor=m.IntOrString(root=2), cap=cap)
+    return RetryStrategy(limit=limit, retry_policy="Always", expression=RETRY_WHEN, backoff=backoff)
+
+
+def _mounts() -> list[m.VolumeMount]:
+    return [m.VolumeMount(name=WORKSPACE, mount_path="/workspace"), m.VolumeMount(name="tmp", mount_path="/tmp")]
+
+
+def _tmp() -> m.Volume:
+    return m.Volume(name="tmp", empty_dir=m.EmptyDirVolumeSource())
+
+
+def _locked_down() -> m.SecurityContext:
+    return m.SecurityContext(allow_privilege_escalation=False, capabilities=m.Capabilities(drop=["ALL"]))
+
+
+def _quantity(text: str | None) -> m.Quantity:
+    return m.Quantity(root=str(text))
