@@ -60,7 +60,11 @@ class Settings(BaseSettings):
     max_active_jobs: int = Field(200, ge=1)
     """Jobs handed to the engine at a time; the rest wait as pending, oldest first."""
     heartbeats_per_second: float = Field(200, gt=0)
-    """Heartbeats one job may send a second before it is told 429."""
+    """Heartbeats one job may send a second before it is told 429; as many events, too."""
+    upload_limit: int = Field(50 * 2**30, gt=0)
+    """Bytes an uploaded dataset may be long."""
+    check_timeout: float = Field(900, gt=0)
+    """Seconds a dataset's check may take."""
 
     def resolved_home(self) -> Path:
         """The home folder as an absolute path."""

@@ -45,6 +45,12 @@ class Wake:
                         del self._waiting[job_id]
 
     @property
+    def waiting(self) -> int:
+        """How many wait at this moment."""
+        with self._lock:
+            return sum(len(waiters) for waiters in self._waiting.values())
+
+    @property
     def closed(self) -> bool:
         """Whether the process is ending, and what never ends by itself should end now."""
         return self._closed

@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback as tracebacks
@@ -18,38 +17,38 @@ import uuid
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 REQUIRED = (
     "JOB_ID TRACE_ID BACKEND_BASE_URL CALLBACK_TOKEN TASK_TYPE MODEL_NAME DATASET_ID EPOCHS BATCH_SIZE LEARNING_RATE "
     "STORAGE_TYPE STORAGE_BUCKET"
 )
+FACTS = "TASK_TYPE MODEL_NAME FRAMEWORK DATASET_ID PROJECT_ID SNAPSHOT_ID DATASET_VERSION_HASH PRETRAINED_URI"
 STORAGE = {  # endpoint, access key, secret key
     "minio": "MINIO_ENDPOINT MINIO_ACCESS_KEY MINIO_SECRET_KEY",
     "r2": "R2_ENDPOINT R2_ACCESS_KEY_ID R2_SECRET_ACCESS_KEY",
     "s3": "AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY",
     "file": "",
 }
-BASIC = {  # key: (its variables, the last one set wins; type; default; least)
+NUMBERS = {  # key: (its variables, the last one set wins; type; default; least)
     "epochs": ("EPOCHS", int, 100, 1),
     "batch": ("BATCH_SIZE", int, 16, -1),
     "imgsz": ("IMGSZ IMAGE_SIZE", int, 640, 1),
     "learning_rate": ("LEARNING_RATE", float, 0.01, 1e-12),
-    "optimizer": ("OPTIMIZER", str, "auto", None),
-    "device": ("DEVICE", str, "0", None),
     "seed": ("SEED", int, 0, 0),
-    "primary_metric": ("", str, None, None),
-    "primary_metric_mode": ("", str, "max", None),
-    "split_config": ("", dict, None, None),
 }
-FACTS = (  # attributes of TrainerSDK, in small letters
-    "TASK_TYPE MODEL_NAME FRAMEWORK DATASET_ID PROJECT_ID SNAPSHOT_ID DATASET_VERSION_HASH DATASET_S3_URI "
-    "CHECKPOINTS_URI LOGS_URI PRETRAINED_URI"
-)
-RING, LATER = 512, (408, 425, 429)  # calls kept while the platform is away; answers after which a call is tried again
-KINDS = "DATASET CHECKPOINT CONFIG RESOURCE NETWORK FRAMEWORK VALIDATION TRAINING UNKNOWN"
+OTHERS = {
+    "optimizer": "auto",
+    "device": "0",
+    "primary_metric": None,
+    "primary_metric_mode": "max",
+    "split_config": None,
+}
 CONVERTED = {"yolo": "data.yaml", "coco": "annotations/train.json", "masks": "masks", "imagefolder": "train"}
+CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
+KINDS = "DATASET CHECKPOINT CONFIG RESOURCE NETWORK FRAMEWORK VALIDATION TRAINING UNKNOWN"
+RING, LATER = 512, (408, 425, 429)  # calls kept while the platform is away; answers after which a call is tried again
 
 ErrorType = Enum("ErrorType", {f"{kind}_ERROR": f"{kind}_ERROR" for kind in KINDS.split()}, type=str)
 
@@ -61,10 +60,6 @@ class TrainerError(Exception):
         super().__init__(message)
         self.error_type, self.detail = ErrorType(error_type), detail
         self.exit_code = 75 if self.error_type is ErrorType.NETWORK_ERROR else 1
-
-
-class ConfigError(SystemExit):
-    """The environment is unusable: the process ends with exit code 1 and this message on stderr."""
 
 
 class Undeliverable(SystemExit):
@@ -85,8 +80,7 @@ def _explained(doing, kind=ErrorType.DATASET_ERROR):
             raise
         answer = getattr(error, "response", getattr(error.__context__, "response", None))  # uploads wrap the answer
         status = answer["ResponseMetadata"]["HTTPStatusCode"] if isinstance(answer, dict) else 503
-        if status >= 500 or status in LATER:
-            kind = ErrorType.NETWORK_ERROR
+        kind = ErrorType.NETWORK_ERROR if status >= 500 or status in LATER else kind
         raise TrainerError(kind, f"{doing}: {error}") from error
 
 
@@ -111,22 +105,16 @@ def write_whole(path, source):
             part.unlink(missing_ok=True)
 
 
-def _safe(names, where):
-    """Returns the names if each stays below its root."""
-    for name in names:
-        if not name.strip("/.") or name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
-            raise TrainerError(ErrorType.DATASET_ERROR, f"{where}: unsafe name {name!r}; rename it")
-    return names
-
-
 def unzip(archive, folder):
-    """Extracts a zip that holds no unsafe names and no bomb (its links become plain files)."""
-    with zipfile.ZipFile(archive) as source:
-        _safe(source.namelist(), archive.name)
+    """Extracts a zip into `folder` and removes it; refuses names that lead out of the folder, and bombs."""
+    with zipfile.ZipFile(archive) as source, _explained(f"unpacking to {folder}"):
+        for name in source.namelist():
+            if name.startswith("/") or ".." in re.split(r"[/\\]", name):
+                raise TrainerError(ErrorType.DATASET_ERROR, f"{archive.name}: unsafe name {name!r}; rename it")
         if sum(entry.file_size for entry in source.infolist()) > 200 * archive.stat().st_size + (1 << 20):
             raise TrainerError(ErrorType.DATASET_ERROR, f"{archive.name}: would unpack to 200 times its size")
-        with _explained(f"unpacking to {folder}"):
-            source.extractall(folder)
+        source.extractall(folder)  # links become plain files
+    archive.unlink()
 
 
 def _plain(fields):
@@ -146,8 +134,8 @@ class Storage:
 
     def _at(self, uri):
         scheme, _, rest = uri.partition("://")
-        if scheme not in ("file", "s3"):
-            raise TrainerError(ErrorType.CONFIG_ERROR, f"{uri!r} is no storage URI: use file:///… or s3://bucket/key")
+        if scheme not in ("file", "s3") or ".." in re.split(r"[/\\]", unquote(rest)):
+            raise TrainerError(ErrorType.CONFIG_ERROR, f"{uri!r}: use file:///… or s3://bucket/key, without '..'")
         bucket, _, key = rest.partition("/")
         return (Path(unquote(rest)), None, None) if scheme == "file" else (None, bucket, key)
 
@@ -155,25 +143,20 @@ class Storage:
     def s3(self):
         """The boto3 client, made at first use."""
         if self._s3 is None:
-            try:
-                import boto3  # heavy, and not needed with file://
-                from botocore.config import Config
-            except ImportError:
-                raise TrainerError(ErrorType.CONFIG_ERROR, "s3:// needs boto3: add it to the image") from None
+            import boto3  # heavy, and not needed with file://
+            from botocore.config import Config
+
             get, names = self._env.get, STORAGE.get(self._env.get("STORAGE_TYPE")) or STORAGE["s3"]
-            options = dict(
-                zip(
-                    ("endpoint_url", "aws_access_key_id", "aws_secret_access_key"),
-                    map(get, names.split()),
-                    strict=False,
-                )
-            )
-            config = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
-            config.update(signature_version="s3v4", s3={"addressing_style": "path"}, connect_timeout=5)
-            config.update(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=16)
-            options.update(aws_session_token=get("AWS_SESSION_TOKEN"), config=Config(**config))
-            region = get("AWS_REGION") or ("auto" if options["endpoint_url"] else None)
-            self._s3 = boto3.session.Session().client("s3", region_name=region, **options)
+            options = {**dict.fromkeys(CHECKSUMS, "when_required"), "signature_version": "s3v4", "connect_timeout": 5}
+            options |= {"s3": {"addressing_style": "path"}, "retries": {"mode": "standard", "max_attempts": 5}}
+            endpoint, key, secret = (get(name) or None for name in names.split())
+            keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "endpoint_url": endpoint}
+            keys |= {
+                "aws_session_token": get("AWS_SESSION_TOKEN"),
+                "config": Config(max_pool_connections=16, **options),
+            }
+            region = get("AWS_REGION") or ("auto" if endpoint else None)
+            self._s3 = boto3.session.Session().client("s3", region_name=region, **keys)
         return self._s3
 
     def upload(self, path, uri, content_type=None, kind=ErrorType.CHECKPOINT_ERROR):
@@ -200,42 +183,31 @@ class Storage:
             write_whole(Path(path), source)
         return Path(path)
 
-    def stat(self, uri):
-        """Returns `{uri, size, sha256}` (the hash None where S3 does not know it), or None where nothing is."""
-        path, bucket, key = self._at(uri)
-        if path is not None:
-            return {"uri": uri, "size": path.stat().st_size, "sha256": sha256(path)} if path.is_file() else None
-        with _explained(f"looking up {uri}"):
-            try:
-                head = self.s3.head_object(Bucket=bucket, Key=key)
-            except self.s3.exceptions.ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                    return None
-                raise
-        return {"uri": uri, "size": head["ContentLength"], "sha256": head["Metadata"].get("sha256")}
-
-    def exists(self, uri):
-        """Tells whether an object, or anything below a prefix ending in `/`, exists."""
-        return any(True for _ in self.list(uri)) if uri.endswith("/") else self.stat(uri) is not None
-
     def list(self, prefix):
-        """Yields (name below the prefix, size in bytes) of every object."""
+        """Yields (name below the prefix, size in bytes) of every object; an object itself has no name."""
         root, bucket, key = self._at(prefix)
         if root is not None:
-            files = (path for path in sorted(root.rglob("*")) if path.is_file())
-            yield from ((path.relative_to(root).as_posix(), path.stat().st_size) for path in files)
+            files = [root] if root.is_file() else (path for path in sorted(root.rglob("*")) if path.is_file())
+            yield from ((path.as_posix()[len(root.as_posix()) + 1 :], path.stat().st_size) for path in files)
             return
         with _explained(f"listing {prefix}"):
             for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
                 found = ((item["Key"][len(key) :], item["Size"]) for item in page.get("Contents", ()))
                 yield from (entry for entry in found if not entry[0].endswith("/"))
 
-    def fetch(self, prefix, folder):
-        """Downloads everything below a prefix into `folder`, eight at a time; returns (files, bytes)."""
-        sizes, escape = _safe(dict(self.list(prefix)), prefix), quote if prefix.startswith("file:") else str
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda name: self.download(prefix + escape(name), Path(folder, name)), sizes))
-        return len(sizes), sum(sizes.values())
+    def exists(self, uri):
+        """Tells whether an object, or anything below a prefix ending in `/`, exists."""
+        return any(not name or uri.endswith("/") for name, _ in self.list(uri))
+
+    def stat(self, uri):
+        """Returns `{uri, size, sha256}` (the hash None where S3 does not know it), or None where nothing is."""
+        path, bucket, key = self._at(uri)
+        for size in (size for name, size in self.list(uri) if not name):
+            with _explained(f"looking up {uri}"):
+                known = {"sha256": sha256(path)} if path else self.s3.head_object(Bucket=bucket, Key=key)["Metadata"]
+            digest = {name.lower(): value for name, value in known.items()}.get("sha256")  # some servers write Sha256
+            return {"uri": uri, "size": size, "sha256": digest}
+        return None
 
 
 class _Courier:
@@ -246,91 +218,54 @@ class _Courier:
         line = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self.line, self.path = line(parts.hostname, parts.port, timeout=timeout), parts.path
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self.log, self.lock, self.closing = log, threading.RLock(), threading.Event()
-        self.ring, self.failures, self.not_before, self.last, self.cancelled = [], 0, 0.0, time.monotonic(), False
+        self.log, self.lock, self.closing, self.cancelled = log, threading.RLock(), threading.Event(), False
+        self.ring, self.failures, self.wait, self.last = [], 0, 0.0, time.monotonic()
 
-    def post(self, call, body, key):
-        """Returns (status, or 599 where nobody answers; the answer; seconds to wait; the trouble in words)."""
-        with self.lock:
-            while True:
-                kept = self.line.sock is not None
-                try:
-                    headers = {**self.headers, "Idempotency-Key": key}
-                    self.line.request("POST", f"{self.path}/{call}", json.dumps(body, allow_nan=False), headers)
-                    answer = self.line.getresponse()
-                    text = answer.read()
-                    break
-                except (OSError, http.client.HTTPException) as error:
-                    self.line.close()
-                    if not (kept and isinstance(error, ConnectionError)):  # a kept line may have ended meanwhile
-                        return 599, "", 0.0, f"{type(error).__name__}: {error}"
-        wait, words = (
-            answer.headers.get("Retry-After", ""),
-            f"HTTP {answer.status} {text[:200].decode(errors='replace')}",
-        )
+    def _post(self, call, body, key):
+        kept = self.line.sock is not None
         try:
-            said = json.loads(text)
-        except ValueError:
-            said = {}
-        return answer.status, said if isinstance(said, dict) else {}, float(wait) if wait.isdigit() else 0.0, words
+            headers = {**self.headers, "Idempotency-Key": key}
+            self.line.request("POST", f"{self.path}/{call}", json.dumps(body, allow_nan=False), headers)
+            answer = self.line.getresponse()
+            return answer.status, answer.headers.get("Retry-After", ""), answer.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            self.line.close()
+            if kept and isinstance(error, ConnectionError):  # the platform may have ended a line that was idle
+                return self._post(call, body, key)
+            return 599, "", f"{type(error).__name__}: {error}"
 
-    def attempt(self, *item):
-        """Tells whether a call is off our hands: delivered, or refused for good."""
-        status, said, wait, words = self.post(*item)
-        if status >= 500 or status in LATER:
-            if not self.failures:
-                self.log("WARNING", f"the platform cannot be told now ({words}); training goes on, calls are kept")
-            self.failures += 1
-            self.not_before = time.monotonic() + max(wait, min(10.0, 0.5 * 2**self.failures))
-            return False
-        if self.failures:
-            self.log("INFO", "the platform can be told again")
-        self.failures, self.last = 0, time.monotonic()
-        if status >= 300:
-            self.log("WARNING", f"the platform refused {item[0]}: {words}")
-        elif re.search(r'"should_continue"\s*:\s*false', said) and not self.cancelled:
-            self.cancelled = True
-            self.log("WARNING", "the platform asks to stop")
-        return True
+    def attempt(self, call, body, key):
+        """Posts once; returns True if accepted, False if refused for good, None if it may be tried again."""
+        with self.lock:
+            status, after, text = self._post(call, body, key)
+            self.last, again = time.monotonic(), status >= 500 or status in LATER
+            self.failures = self.failures + 1 if again else 0
+            self.wait = max(float(after) if after.isdigit() else 0.0, min(10.0, 0.5 * 2**self.failures)) * again
+        if again and self.failures == 1:
+            self.log(
+                "WARNING", f"the platform cannot be told now ({status} {text[:200]}); calls are kept, work goes on"
+            )
+        elif status >= 300 and not again:
+            cure = "; check CALLBACK_TOKEN and JOB_ID" if status in (401, 403, 404) else ""
+            self.log("ERROR", f"the platform refused {call}: {status} {text[:200]}{cure}")
+        elif call == "heartbeat" and not again:
+            with contextlib.suppress(ValueError, AttributeError):
+                self.cancelled = self.cancelled or json.loads(text).get("should_continue") is False
+        return None if again else status < 300
 
     def drain(self, force=False):
         """Sends what waits, oldest first; tells whether nothing waits any more."""
         with self.lock:
-            while self.ring and (force or not self.failures) and self.attempt(*self.ring[0]):
+            while self.ring and (force or not self.failures) and self.attempt(*self.ring[0]) is not None:
                 self.ring.pop(0)
             return not self.ring
-
-    def call(self, *item):
-        """Sends a call, or keeps it: an outage costs training one timeout, not one a call."""
-        self.ring.append(item)
-        if len(self.ring) > RING:
-            del self.ring[1]  # not the first: it may be on its way
-        if not self.failures:
-            self.drain()
 
     def beat(self, every, alive):
         """Keeps the job alive in the platform's eyes, learns whether to stop, sends what waits (a thread's life)."""
         while not self.closing.wait(min(every / 4, 1.0)):
-            if self.failures and time.monotonic() < self.not_before:
-                continue
-            if self.drain(force=True) and time.monotonic() - self.last >= every:
+            silent = time.monotonic() - self.last
+            if silent >= self.wait and self.drain(force=True) and silent >= every:
                 self.attempt("heartbeat", alive(), uuid.uuid4().hex)
-
-    def deliver(self, body, key, patience, sleep):
-        """Posts `done`, after what waits, until it arrives, is refused, or `patience` seconds are over."""
-        deadline, pause = time.monotonic() + patience, 0.5
-        while True:
-            self.drain(force=True)
-            status, _, wait, words = self.post("done", body, key)
-            if status < 300:
-                return True
-            left = deadline - time.monotonic()
-            if left <= 0 or (status < 500 and status not in LATER):
-                cure = "; check CALLBACK_TOKEN and JOB_ID" if status in (401, 403, 404) else ""
-                self.log("ERROR", f"the platform could not be told of the end: {words}{cure}")
-                return False
-            sleep(min(max(pause, wait), left))
-            pause = min(pause * 2, 30.0)
 
 
 class TrainerSDK:
@@ -342,24 +277,27 @@ class TrainerSDK:
         if "/internal/training/" in url:  # the oldest images: an address per job, one token, no trace
             env.setdefault("CALLBACK_TOKEN", env.get("INTERNAL_AUTH_TOKEN", ""))
             env.setdefault("TRACE_ID", env.get("JOB_ID", ""))
-        for name in FACTS.split():
-            setattr(self, name.lower(), env.get(name, ""))
-        self.dry_run, self.job_id = not url, env.get("JOB_ID") or "dry-run"
-        self.trace_id, self.attempt = env.get("TRACE_ID") or uuid.uuid4().hex, env.get("ATTEMPT") or "1"
-        self.resume, self.mlflow_run_id = env.get("RESUME") == "1", None
-        self.work_dir, self.tmp_dir = Path(env.get("WORK_DIR") or "/workspace"), Path(env.get("TMP_DIR") or "/tmp")
-        self.run_dir, self.storage, self.terminated, self.finished = self.work_dir / "run", Storage(env), False, False
+        vars(self).update({name.lower(): env.get(name, "") for name in FACTS.split()})
+        self.dry_run, self.job_id, self.attempt = not url, env.get("JOB_ID") or "dry-run", env.get("ATTEMPT") or "1"
+        self.trace_id, self.resume = env.get("TRACE_ID") or uuid.uuid4().hex, env.get("RESUME") == "1"
+        self.work_dir = Path(os.path.abspath(env.get("WORK_DIR") or "/workspace"))
+        self.tmp_dir, self.run_dir = Path(os.path.abspath(env.get("TMP_DIR") or "/tmp")), self.work_dir / "run"
+        here, self.storage = f"file://{quote(str(self.work_dir))}", Storage(env)
+        self.checkpoints_uri = env.get("CHECKPOINTS_URI") or f"{here}/checkpoints/"
+        self.logs_uri, self.dataset_s3_uri = env.get("LOGS_URI") or f"{here}/logs/", env.get("DATASET_S3_URI", "")
+        self.terminated, self.finished, self.mlflow_run_id, self._epoch, self._courier = False, False, None, None, None
         self._secrets = [v for k, v in env.items() if v and re.search("TOKEN$|SECRET|ACCESS_KEY", k)]
         self._started, self._patience, self._sleep = time.monotonic(), give_up_seconds, sleep
-        self._pool, self._waiting, self._uploaded, self._jobs = ThreadPoolExecutor(1), {}, {}, []
-        self._courier, self._epoch, problems = None, None, self._configure(url)
+        self._pool, self._latest, self._uploaded, self._jobs = ThreadPoolExecutor(1), {}, {}, []
+        problems = self._configure(url)
         if url and env.get("JOB_ID") and env.get("CALLBACK_TOKEN"):
             base = re.sub("/(api/v1|internal/training)(/.*)?$", "", url.rstrip("/"))
             url = f"{base}/v1/jobs/{quote(self.job_id, safe='')}"
             self._courier = _Courier(url, env["CALLBACK_TOKEN"], self.log, timeout)
         if problems:
             self.report_failed(ErrorType.CONFIG_ERROR, "; ".join(problems))
-            raise ConfigError("; ".join(problems))
+            self.close()
+            raise SystemExit("; ".join(problems))
         if self._courier and heartbeat_seconds:
             life = (heartbeat_seconds, lambda: self._body({}))
             threading.Thread(target=self._courier.beat, args=life, daemon=True).start()
@@ -374,19 +312,22 @@ class TrainerSDK:
         kind, have = env.get("STORAGE_TYPE") or "file", {"BACKEND_BASE_URL"} | {name for name in env if env[name]}
         if kind not in STORAGE:
             problems.append(f"STORAGE_TYPE {kind!r} is unknown: use one of {', '.join(STORAGE)}")
-        for key, (names, form, default, least) in BASIC.items():
-            source, value = f"CONFIG.{key}", config.get(key)
-            have.update(names.split() if value is not None else ())
+        for key, (names, form, default, least) in NUMBERS.items():
+            source, value = f"CONFIG.{key}", default if config.get(key) is None else config[key]
+            have.update(names.split() if config.get(key) is not None else ())
             for name in filter(env.get, names.split()):
                 source, value = name, env[name]
             try:
-                self._basic[key] = default if value is None else form(value)
-                if value is not None and least is not None and not (float(value) == self._basic[key] >= least):
+                self._basic[key] = form(float(value))
+                if not float(value) == self._basic[key] >= least:
                     raise ValueError
-            except (ValueError, TypeError):
-                problems.append(f"{source} must be {form.__name__}{f' ≥ {least}' if least else ''}, not {value!r}")
+            except (ValueError, TypeError, OverflowError):
+                kind_of = "a whole number" if form is int else "a number"
+                problems.append(f"{source} must be {kind_of} of at least {least:g}, not {value!r}")
+        direct = {"optimizer": env.get("OPTIMIZER"), "device": env.get("DEVICE")}
+        self._basic |= {key: direct.get(key) or config.get(key) or default for key, default in OTHERS.items()}
         self._basic["lr0"] = self._basic.get("learning_rate")
-        needed = f"{REQUIRED} {STORAGE[kind] if kind in ('minio', 'r2') else ''}".split()
+        needed = REQUIRED.split() + STORAGE.get(kind, "").split() * (kind in ("minio", "r2"))
         if url and (missing := [name for name in needed if name not in have]):
             problems.insert(0, f"missing environment variables: {', '.join(missing)}")
         return problems
@@ -424,24 +365,32 @@ class TrainerSDK:
         return {"trace_id": self.trace_id, **_plain(fields), "timestamp": now}
 
     def _send(self, call, fields, key=None):
-        if self._courier:
-            self._courier.call(call, self._body(fields), key or uuid.uuid4().hex)
-        elif self.dry_run:
-            self.log("DRY-RUN", f"{call} {json.dumps(self._body(fields))}")
+        body = self._body(fields)
+        if self.dry_run:
+            self.log("DRY-RUN", f"{call} {json.dumps(body)}")
+        if not self._courier:
+            return
+        self._courier.ring.append((call, body, key or uuid.uuid4().hex))
+        if len(self._courier.ring) > RING:
+            del self._courier.ring[1]  # not the first: it may be on its way
+        if not self._courier.failures:  # an outage costs training one timeout, not one a call
+            self._courier.drain()
 
     def heartbeat(self, epoch=None, total_epochs=None, step=None, total_steps=None, metrics=None, **more):
         """Tells how far training is; `should_continue` then knows the answer."""
-        fields = {"epoch": epoch, "total_epochs": total_epochs, "step": step, "total_steps": total_steps, **more}
+        fields = {"epoch": epoch, "total_epochs": total_epochs, "step": step, "total_steps": total_steps}
         done, total = (epoch, total_epochs) if total_epochs else (step, total_steps)
         if total and done is not None:
             fields["progress"] = round(min(100.0, max(0.0, 100.0 * done / total)), 2)
             self.set_progress(done, total)
         self._epoch = self._epoch if epoch is None else epoch
-        self._send("heartbeat", {k: v for k, v in fields.items() if v is not None} | {"metrics": metrics or {}})
+        fields |= {"metrics": metrics or {}, **more}
+        self._send("heartbeat", {name: value for name, value in fields.items() if value is not None})
 
     def event(self, event_type, message="", level="info", data=None, key=None):
         """Tells of one happening; two calls with the same `key` are one."""
-        self._send("event", {"level": level, "event_type": event_type, "message": message, "data": data or {}}, key)
+        fields = {"level": level, "event_type": event_type, "message": message, "data": data or {}}
+        self._send("event", fields, key)
 
     @property
     def cancelled(self):
@@ -470,23 +419,18 @@ class TrainerSDK:
         self.heartbeat(epoch, total_epochs, metrics=metrics, extra_data=extra_data)
 
     def report_validation(self, epoch, task_type, primary_metric, all_metrics, **more):
-        """Tells a validation's results: `primary_metric` (name, value); class_names=, visualization_urls= and the like."""
-        data = {
-            "epoch": epoch,
-            "task_type": task_type,
-            "primary_metric": primary_metric,
-            "metrics": all_metrics,
-            **more,
-        }
-        self.event("validation_complete", "{}: {}".format(*primary_metric), data=data)
+        """Tells a validation's results; `primary_metric` is (name, value), `more` class_names=, visualization_urls=."""
+        data = {"epoch": epoch, "task_type": task_type, "primary_metric": primary_metric, "metrics": all_metrics}
+        self.event("validation_complete", "{}: {}".format(*primary_metric), data={**data, **more})
         self.heartbeat(epoch, metrics={**all_metrics, primary_metric[0]: primary_metric[1]})
 
-    def report_completed(self, final_metrics=None, checkpoints=None, total_epochs=None):
+    def report_completed(self, final_metrics=None, checkpoints=None, total_epochs=None, *, mlflow_run_id=None):
         """Tells that training succeeded, after the uploads; raises Undeliverable (exit code 2) where that fails."""
+        self.mlflow_run_id = mlflow_run_id or self.mlflow_run_id
         self._finish("succeeded", final_metrics, checkpoints, total_epochs)
 
     def report_cancelled(self, final_metrics=None, checkpoints=None, total_epochs=None):
-        """Tells of an early end; returns the exit code: 143 after SIGTERM (to be resumed: no `done`), 0 if cancelled."""
+        """Tells of an early end; returns the exit code: 143 after SIGTERM (resumable, so no `done`), 0 if cancelled."""
         if self.terminated and not self.cancelled:
             self.heartbeat()  # is it a cancellation, or a machine that goes away?
         if self.cancelled or not self.terminated:
@@ -496,32 +440,32 @@ class TrainerSDK:
             self.event("preempted", "stopped by SIGTERM; the last checkpoint is saved", "warning")
         return 143 if self.terminated else 0
 
-    def report_failed(self, error_type, message, traceback=None, epochs_completed=None, detail=None):
-        """Tells that training failed; returns whether the platform knows."""
+    def report_failed(self, error_type, message, traceback=None, epochs_completed=None, *, detail=None, final=True):
+        """Tells that training failed (for good, if `final`); returns whether the platform knows."""
         cause = sys.exc_info()[1]
         if isinstance(cause, TrainerError):  # it knows better than a trainer's last `except`
             error_type, detail = cause.error_type, detail or cause.detail
         kind, message = ErrorType(error_type).value, str(message) or "failed without a message"
         self.log("ERROR", f"{kind}: {message}")
         self.fail_line(f"{kind}: {message}")
-        self.event("error", message, "error", {"error_type": kind, "traceback": traceback})
-        more = {"error": message, "error_type": kind, "traceback": traceback, "detail": detail}
-        return self._finish("failed", None, None, epochs_completed, **more)
+        about = {"error_type": kind, "traceback": traceback}
+        self.event("error", message, "error" if final else "warning", about)
+        more = {"error": message, **about, "detail": detail}
+        return final and self._finish("failed", None, None, epochs_completed, **more)
 
-    def _finish(self, status, metrics, checkpoints, epochs, error=None, **more):
+    def _finish(self, status, metrics, checkpoints, epochs, **more):
         if self.finished:
-            self.log("WARNING", f"the end was told before; {status} is not told any more")
+            self.log("WARNING", f"the end was told before: {status} is not told any more")
             return True
         self.finished, uris = True, {**self.flush(), **(checkpoints or {})}
-        artifacts = {f"{kind}_checkpoint" if kind in ("best", "last") else kind: uri for kind, uri in uris.items()}
-        fields = {"status": status, "error": error, "final_metrics": metrics or {}, "artifacts": artifacts, **more}
-        fields.update(mlflow_run_id=self.mlflow_run_id, epochs_completed=self._epoch if epochs is None else epochs)
+        names = {"best": "best_checkpoint", "last": "last_checkpoint"}
+        fields = {"status": status, "error": None, "final_metrics": metrics or {}, **more}
+        fields["artifacts"] = {names.get(kind, kind): uri for kind, uri in uris.items()}
+        fields |= {"mlflow_run_id": self.mlflow_run_id, "epochs_completed": self._epoch if epochs is None else epochs}
         body = self._body({**fields, "training_time_seconds": round(time.monotonic() - self._started, 1)})
         if self.work_dir.is_dir():  # a dry run at an author's desk has none
-            try:
+            with contextlib.suppress(OSError, TrainerError):  # a full disk: the platform can still be told
                 write_whole(self.work_dir / "done.json", json.dumps(body).encode())
-            except (OSError, TrainerError) as trouble:
-                self.log("WARNING", f"done.json: {trouble}")
         told = self.deliver_done(body)
         if not told and status != "failed":
             raise Undeliverable(2)
@@ -532,22 +476,26 @@ class TrainerSDK:
         body = body or json.loads((self.work_dir / "done.json").read_bytes())
         if self.dry_run:
             self.log("DRY-RUN", f"done {json.dumps(body)}")
-        elif self._courier:
-            return self._courier.deliver(body, f"done-{self.job_id}-{self.attempt}", self._patience, self._sleep)
-        return self.dry_run
+        if not self._courier:
+            return self.dry_run
+        deadline, key = time.monotonic() + self._patience, f"done-{self.job_id}-{self.attempt}"
+        while True:
+            self._courier.drain(force=True)
+            told, left = self._courier.attempt("done", body, key), deadline - time.monotonic()
+            if told is not None or left <= 0:
+                break
+            self._sleep(min(self._courier.wait, left))
+        if not told:
+            self.log("ERROR", "the platform could not be told of the end; done.json in WORK_DIR keeps it")
+        return bool(told)
 
     def run(self, main):
-        """Runs `main(sdk)`, tells of its failure, closes; returns the exit code (75 is tried again, so not told)."""
+        """Runs `main(sdk)`, tells of its failure, closes; returns the exit code (75 is tried again: no `done`)."""
         try:
             return main(self) or 0
         except Exception as error:
             kind, code = getattr(error, "error_type", ErrorType.UNKNOWN_ERROR), getattr(error, "exit_code", 1)
-            if code != 75:
-                self.report_failed(kind, str(error) or type(error).__name__, tracebacks.format_exc())
-            else:
-                self.fail_line(f"{kind.value}: {error}")
-                self.log("ERROR", f"{kind.value}: {error}")
-                self.event("error", str(error), "warning", {"error_type": kind})
+            self.report_failed(kind, str(error) or type(error).__name__, tracebacks.format_exc(), final=code != 75)
             return code
         finally:
             self.close()
@@ -578,18 +526,10 @@ class TrainerSDK:
         text = value if isinstance(value, str) else json.dumps(value)
         write_whole(self.work_dir / "outputs" / step / name, text.encode())
 
-    def _target(self, variable, folder, name):
-        if "://" in name:
-            return name
-        _safe([name], "upload")
-        root = self.environ.get(variable) or f"file://{quote(os.path.abspath(self.work_dir))}/{folder}/"
-        return root + (quote(name) if root.startswith("file:") else name)
-
     def upload_checkpoint(self, path, checkpoint_type="best", metrics=None, epoch=None):
         """Uploads `best`, `last` or `epoch_N` below CHECKPOINTS_URI, tells of it, returns its URI."""
-        uri = self._target("CHECKPOINTS_URI", "checkpoints", checkpoint_type + Path(path).suffix)
-        stored = self.storage.upload(path, uri)
-        data = {"kind": checkpoint_type, **stored, "epoch": epoch, "metrics": metrics or {}}
+        uri = f"{self.checkpoints_uri}{checkpoint_type}{Path(path).suffix}"
+        data = {"kind": checkpoint_type, **self.storage.upload(path, uri), "epoch": epoch, "metrics": metrics or {}}
         self.event("checkpoint_saved", f"{checkpoint_type} saved to {uri}", data=data)
         return uri
 
@@ -598,17 +538,18 @@ class TrainerSDK:
         copy = self.tmp_dir / f"{uuid.uuid4().hex}{Path(path).suffix}"
         with _explained(f"copying {path} to {copy}", ErrorType.CHECKPOINT_ERROR):
             shutil.copyfile(path, copy)
-        self._waiting[checkpoint_type] = copy
-        self._jobs.append(self._pool.submit(self._upload_aside, copy, checkpoint_type, metrics, epoch))
+        self._latest[checkpoint_type] = copy
 
-    def _upload_aside(self, copy, kind, metrics, epoch):
-        try:
-            if self._waiting[kind] == copy:
-                self._uploaded[kind] = self.upload_checkpoint(copy, kind, metrics, epoch)
-        except Exception as error:  # the next one, or the upload step, makes up for it
-            self.event("checkpoint_upload_failed", str(error), "warning", {"kind": kind, "epoch": epoch})
-        finally:
-            copy.unlink()
+        def upload():
+            try:
+                if self._latest[checkpoint_type] == copy:
+                    self._uploaded[checkpoint_type] = self.upload_checkpoint(copy, checkpoint_type, metrics, epoch)
+            except Exception as error:  # the next one, or the upload step, makes up for it
+                self.event("checkpoint_upload_failed", str(error), "warning", {"kind": checkpoint_type, "epoch": epoch})
+            finally:
+                copy.unlink()
+
+        self._jobs.append(self._pool.submit(upload))
 
     def flush(self):
         """Waits for the uploads under way; returns {type: uri} of what went through."""
@@ -617,31 +558,33 @@ class TrainerSDK:
         return dict(self._uploaded)
 
     def upload_file(self, path, key, content_type=None, storage_type=None):
-        """Uploads a file below LOGS_URI (or to `key` where that is a URI); returns its URI."""
-        return self.storage.upload(path, self._target("LOGS_URI", "files", key), content_type)["uri"]
+        """Uploads a file below LOGS_URI, or to `key` where that is a URI; returns its URI."""
+        if "://" not in key:
+            key = self.logs_uri + (quote(key) if self.logs_uri.startswith("file:") else key)
+        return self.storage.upload(path, key, content_type)["uri"]
 
     def download_checkpoint(self, uri, path):
         """Downloads a checkpoint; returns its path."""
         return str(self.storage.download(uri, path, ErrorType.CHECKPOINT_ERROR))
 
     def download_dataset(self, dataset_id="", dest_dir=None, **options):
-        """Returns the dataset's folder: the pipeline's, linked as `dest_dir` below WORK_DIR or TMP_DIR, or a fresh one."""
-        found = self.work_dir / "dataset"
+        """Returns the dataset's folder: the pipeline's (linked as `dest_dir` below WORK_DIR or TMP_DIR) or fetched."""
+        found, uri = self.work_dir / "dataset", self.dataset_s3_uri
         dest = Path(os.path.abspath(dest_dir or options.get("dest") or self.tmp_dir / "dataset"))
         if found.exists():
-            roots = {Path(os.path.abspath(root)) for root in (self.work_dir, self.tmp_dir)}
-            if os.path.lexists(dest) or not roots & set(dest.parents):
+            if os.path.lexists(dest) or not {self.work_dir, self.tmp_dir} & set(dest.parents):
                 return str(found)
             dest.parent.mkdir(parents=True, exist_ok=True)
-            dest.symlink_to(found.absolute())
+            dest.symlink_to(found)
             return str(dest)
-        bucket, uri = self.environ.get("STORAGE_BUCKET"), self.dataset_s3_uri
-        uri = uri or f"s3://{bucket}/datasets/{dataset_id or self.dataset_id}/"
+        uri = uri or f"s3://{self.environ.get('STORAGE_BUCKET')}/datasets/{dataset_id or self.dataset_id}/"
         self.event("dataset_download_started", uri)
+        escape = quote if uri.startswith("file:") else str
         if uri.endswith(".zip"):
-            with tempfile.TemporaryDirectory(dir=self.tmp_dir) as folder:
-                unzip(self.storage.download(uri, Path(folder, "dataset.zip")), dest)
-        elif not self.storage.fetch(uri, dest)[0]:
+            unzip(self.storage.download(uri, Path(f"{dest}.zip")), dest)
+        for name, _ in () if uri.endswith(".zip") else self.storage.list(uri):
+            self.storage.download(uri + escape(name), dest / name)
+        if not dest.exists():
             raise TrainerError(ErrorType.DATASET_ERROR, f"nothing lies below {uri}: check DATASET_S3_URI")
         self.event("dataset_loaded", f"dataset at {dest}")
         return str(dest)
@@ -657,7 +600,7 @@ class TrainerSDK:
         for folder in (self.work_dir / "converted", Path(dataset_dir)):
             if (folder / CONVERTED.get(target_format, target_format)).exists():
                 return str(folder)
-        cure = "run it in a job of the platform, or the convert step before it"
+        cure = "run it as a job of the platform, or run the convert step before it"
         raise TrainerError(
             ErrorType.CONFIG_ERROR, f"no {target_format} dataset below {self.work_dir}/converted: {cure}"
         )

@@ -25,6 +25,7 @@ Plan = Callable[[StorageTarget, str], "Workflow"]
 
 SOURCE = Path(__file__).resolve().parents[1]
 TIMEOUT_SECONDS = 30.0
+ENDED = ("Succeeded", "Failed", "Error")
 
 
 def submit(w: Workflow, *, argo: str, token: str | None = None, namespace: str = "argo") -> str:
@@ -68,9 +69,18 @@ def run(
     place = Path(home).resolve() / "adhoc"
     images = LocalImages(environments=SOURCE / ".venvs", source=SOURCE, cwd=Path.cwd())
     engine = LocalEngine(place, images=images)
-    engine.submit(manifest, secrets=secrets or {})
-    ended: dict[str, Any] = engine.run(str(manifest["metadata"]["name"]), on_change=on_change)
-    return ended
+    name = str(manifest["metadata"]["name"])
+    try:
+        engine.step()  # ends what an interrupted script left half removed
+        before = engine.get(name)
+        # A script run again means anew; one that was interrupted goes on where it was.
+        if before is not None and before.get("status", {}).get("phase") in ENDED:
+            engine.delete(name)
+            engine.step()  # which is what removes it
+        engine.submit(manifest, secrets=secrets or {})
+        return engine.run(name, on_change=on_change)
+    finally:
+        engine.close()
 
 
 def main(plan: Plan, *, dataset: str, argv: list[str] | None = None) -> int:

@@ -11,6 +11,8 @@ from workflows.problems import Problem, SpecError
 
 LIMIT_CHARACTERS = 256 * 1024
 """The longest job file that is read."""
+LIMIT_DEPTH = 32
+"""The deepest nesting that is read."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -53,18 +55,14 @@ def read_job(text: str) -> dict[str, Any]:
     if len(text) > LIMIT_CHARACTERS:
         raise SpecError([Problem("", "this is too long to be a job", f"keep it under {LIMIT_CHARACTERS // 1024} KiB")])
     try:
-        for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, yaml.AliasEvent):
-                # A dozen nested references unfold to gigabytes, and a job has no use for them.
-                line = event.start_mark.line + 1 if event.start_mark else 0
-                raise ValueError(f"line {line}: references (*{event.anchor}) are not read, write the value out")
+        # Before anything is built: deep nesting takes PyYAML minutes, and nested references unfold to gigabytes.
+        _check_shape(text)
         value = yaml.load(text, Loader=_Loader)  # a SafeLoader, with fewer types still
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise SpecError(
-            [Problem("", f"this is not a job file: {where}{error.problem}", "correct the YAML there")]
-        ) from None
+        told = str(error.problem).removeprefix("but ")
+        raise SpecError([Problem("", f"this is not a job file: {where}{told}", "correct the YAML there")]) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SpecError([Problem("", f"this is not a job file: {reason}", "write it as YAML")]) from None
@@ -73,3 +71,17 @@ def read_job(text: str) -> dict[str, Any]:
         cure = "begin with for example 'framework: ultralytics', one field a line"
         raise SpecError([Problem("", f"a job is a mapping of fields, and this is {found}", cure)])
     return value
+
+
+def _check_shape(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"line {line}: references (*{event.anchor}) are not read, write the value out")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > LIMIT_DEPTH:
+            raise ValueError(f"line {line}: it is nested more than {LIMIT_DEPTH} deep")

@@ -90,6 +90,10 @@ class FileStorage:
     def presign(self, uri: str, *, filename: str | None = None, seconds: int = 3600) -> str | None:
         return None
 
+    def delete(self, key: str) -> None:
+        with told_as_problem(f"the deletion of {key}"):
+            self._path(key).unlink(missing_ok=True)
+
     def delete_prefix(self, prefix: str) -> int:
         if not prefix.endswith("/"):
             raise ValueError(f"{prefix!r} is no prefix: it must end in a slash")

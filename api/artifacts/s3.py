@@ -88,6 +88,11 @@ class S3Storage:
             parameters["ResponseContentDisposition"] = f'attachment; filename="{filename}"'
         return str(self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
 
+    def delete(self, key: str) -> None:
+        # The service answers a missing key as it answers a deleted one.
+        with contextlib.suppress(NotFound), self._told(f"the deletion of {key}"):
+            self._client.delete_object(Bucket=self.target.bucket, Key=key)
+
     def delete_prefix(self, prefix: str) -> int:
         if not prefix.endswith("/"):
             raise ValueError(f"{prefix!r} is no prefix: it must end in a slash")

@@ -16,7 +16,7 @@ __all__ = ["CHUNK_BYTES", "Listed", "Storage", "Stored", "open_storage"]
 
 
 class Storage(Protocol):
-    """Reads by URI, writes and deletes by key; every method may raise `Unavailable` where the place cannot be reached."""
+    """Reads by URI, writes and deletes by key; any method may raise `Unavailable`: the place cannot be reached."""
 
     @property
     def target(self) -> StorageTarget:
@@ -53,6 +53,10 @@ class Storage(Protocol):
 
     def presign(self, uri: str, *, filename: str | None = None, seconds: int = 3600) -> str | None:
         """Returns an address from which anybody can fetch an object for a while, None where there is no such thing."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Deletes one object; one that is not there is no error."""
         ...
 
     def delete_prefix(self, prefix: str) -> int:

@@ -38,6 +38,11 @@ class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     total_steps: Count | None = None
     progress: Percent | None = None
     metrics: dict[str, float | None] | None = None
+    # What the SDK adds: known here so that its heartbeats take the fast way; kept with what is unknown.
+    timestamp: Any = None
+    extra_data: Any = None
+    non_finite: Any = None
+    """Metrics that were NaN or infinite and are null in here, since JSON has no word for them."""
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -48,6 +53,7 @@ class Beat(msgspec.Struct, frozen=True):
     not_finite: tuple[str, ...] = ()
 
 
+_BESIDE = ("timestamp", "extra_data")
 _KNOWN = frozenset(Reading.__struct_fields__)
 # Built once: the decoder is what makes the usual body cost microseconds.
 _READ_ONE = msgspec.json.Decoder(Reading)
@@ -60,7 +66,8 @@ def read_heartbeats(body: bytes) -> list[Beat]:
         Invalid: the body is no JSON, or a field is of the wrong type or out of range; every message names the field.
     """
     try:
-        return [Beat(_READ_ONE.decode(body))]
+        reading = _READ_ONE.decode(body)
+        return [Beat(reading, _beside(reading), _names(reading))]
     except msgspec.DecodeError:
         # Unknown keys, NaN, a list, or something wrong: read again, slowly and exactly.
         value = read_json(body)
@@ -76,6 +83,9 @@ def to_beat(value: Any, *, where: str = "") -> Beat:
     if not isinstance(value, dict):
         raise wrong(where.rstrip(".") or "body", f"expected an object, got {kind(value)}")
     known = {name: _whole(item) if name in _COUNTS else item for name, item in value.items() if name in _KNOWN}
+    for name in _BESIDE:
+        if name in known:
+            known[name] = finite(known[name])
     extra = finite({name: item for name, item in value.items() if name not in _KNOWN})
     not_finite: tuple[str, ...] = ()
     if known.get("metrics") is not None:
@@ -86,7 +96,7 @@ def to_beat(value: Any, *, where: str = "") -> Beat:
         reading = msgspec.convert(known, Reading)
     except msgspec.ValidationError as error:
         raise _named(error, where) from error
-    return Beat(reading, extra or None, not_finite)
+    return Beat(reading, (_beside(reading) or {}) | extra or None, not_finite or _names(reading))
 
 
 def numbers(value: Any, *, field: str) -> tuple[dict[str, float | None], tuple[str, ...]]:
@@ -164,6 +174,18 @@ def wrong(field: str, message: str) -> Invalid:
         cure="send the body as the trainer contract describes it",
         errors=[{"field": field, "message": message}],
     )
+
+
+def _beside(reading: Reading) -> dict[str, Any] | None:
+    if reading.timestamp is None and reading.extra_data is None:
+        return None
+    told = {"timestamp": reading.timestamp, "extra_data": reading.extra_data}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _names(reading: Reading) -> tuple[str, ...]:
+    told = reading.non_finite
+    return tuple(name for name in told if isinstance(name, str)) if isinstance(told, list) else ()
 
 
 def _as_float(value: float) -> float | None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Dialect
 
 from api.callbacks.bodies import Beat
+from api.callbacks.statements import Statements, encoded
 from api.errors import NotFound, TiphysError, TraceMismatch
 from api.jobs.status import TERMINAL, State
-from api.models import Event, Heartbeat, Job
 
 Answer = bool | TiphysError
 """Whether the trainer should go on, or why nothing was stored."""
@@ -44,89 +44,74 @@ class _Batch:
 
 
 class HeartbeatStore:
-    """The statements, built once."""
+    """Writes deliveries, many in one transaction."""
 
-    def __init__(self) -> None:
-        beats, jobs, events = Heartbeat.__table__, Job.__table__, Event.__table__
-        key = tuple_(beats.c.job_id, beats.c.attempt, beats.c.epoch, beats.c.step)
-        self._jobs = select(
-            jobs.c.id,
-            jobs.c.attempt,
-            jobs.c.state,
-            jobs.c.trace_id,
-            jobs.c.epoch,
-            jobs.c.total_epochs,
-            jobs.c.progress,
-            jobs.c.metrics,
-        ).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
-        self._known = select(beats).where(key.in_(bindparam("keys", expanding=True)))
-        self._forget = delete(Heartbeat).where(beats.c.seq == bindparam("old_seq"))
-        self._insert = insert(Heartbeat)
-        self._apply = (
-            update(Job)
-            .where(jobs.c.id == bindparam("job_id"))
-            .values(
-                last_heartbeat_at=bindparam("at"),
-                epoch=bindparam("to_epoch"),
-                total_epochs=bindparam("to_total_epochs"),
-                progress=bindparam("to_progress"),
-                metrics=bindparam("to_metrics"),
-            )
-        )
-        self._event_keys = select(events.c.job_id, events.c.key).where(
-            tuple_(events.c.job_id, events.c.key).in_(bindparam("keys", expanding=True))
-        )
+    def __init__(self, dialect: Dialect) -> None:
+        self._sql = Statements(dialect)
 
     def store(self, connection: Connection, deliveries: Sequence[Delivery]) -> list[Answer]:
         """Writes what the deliveries bring in the connection's transaction; returns one answer each."""
         ids = sorted({delivery.job_id for delivery in deliveries})
-        jobs = {row.id: row for row in connection.execute(self._jobs, {"ids": ids})}
+        jobs = {row.id: row for row in connection.execute(self._sql.jobs, {"ids": ids})}
         batch = _Batch()
-        answers = [_take(batch, jobs.get(delivery.job_id), delivery) for delivery in deliveries]
-        self._write(connection, batch)
+        answers = [self._take(batch, jobs.get(delivery.job_id), delivery) for delivery in deliveries]
+        rows = list(batch.rows.values())
+        if rows and self._sql.add.run(connection, [self._encoded(row) for row in rows]) != len(rows):
+            for row in rows:
+                self._merge(connection, row)
+        if batch.jobs:
+            self._sql.follow.run(connection, [self._followed(now) for now in batch.jobs.values()])
+        if batch.warnings:
+            self._sql.warn.run(connection, [self._warned(event) for event in batch.warnings.values()])
         return answers
 
-    def _write(self, connection: Connection, batch: _Batch) -> None:
-        if batch.rows:
-            stored = connection.execute(self._known, {"keys": list(batch.rows)}).mappings().all()
-            for old in stored:
-                key = (old["job_id"], old["attempt"], old["epoch"], old["step"])
-                merged = _merged(old, batch.rows[key])
-                if merged is None:
-                    del batch.rows[key]
-                    continue
-                # A row that learned something gets a new number, so that streams, which follow numbers, tell it again.
-                connection.execute(self._forget, {"old_seq": old["seq"]})
-                batch.rows[key] = merged
-        if batch.rows:
-            connection.execute(self._insert, list(batch.rows.values()))
-        if batch.jobs:
-            connection.execute(self._apply, list(batch.jobs.values()))
-        if batch.warnings:
-            told = {tuple(row) for row in connection.execute(self._event_keys, {"keys": list(batch.warnings)})}
-            fresh = [event for key, event in batch.warnings.items() if key not in told]
-            if fresh:
-                connection.execute(insert(Event), fresh)
+    def _merge(self, connection: Connection, row: dict[str, Any]) -> None:
+        """Lets the row that is there learn what the new one knows; one that was just added knows it all."""
+        key = {name: row[name] for name in ("job_id", "attempt", "epoch", "step")}
+        old = connection.execute(self._sql.known, key).mappings().one()
+        merged = _merged(dict(old), row)
+        if merged is not None:
+            # It gets a new number, so that streams, which follow numbers, tell it again.
+            connection.execute(self._sql.forget, {"old_seq": old["seq"]})
+            self._sql.add.run(connection, [self._encoded(merged)])
 
+    def _encoded(self, row: dict[str, Any]) -> dict[str, Any]:
+        coded = {name: encoded(row[name]) for name in ("metrics", "extra")}
+        return row | coded | {"received_at": self._sql.moment(row["received_at"])}
 
-def _take(batch: _Batch, job: Any, delivery: Delivery) -> Answer:
-    if job is None:
-        return NotFound(f"there is no job {delivery.job_id}", cure="it may have been deleted; stop training")
-    for beat in delivery.beats:
-        if delivery.traced and beat.reading.trace_id != job.trace_id:
-            return TraceMismatch(
-                f"trace_id {beat.reading.trace_id!r} is not that of job {job.id}",
-                cure="send the TRACE_ID of the environment",
-            )
-    state = State(job.state)
-    applies = delivery.attempt == job.attempt and state not in TERMINAL
-    for beat in delivery.beats:
-        _add_row(batch, delivery, beat)
-        if applies:
-            _follow(batch, job, delivery, beat)
-        if beat.not_finite:
-            _warn(batch, delivery, beat)
-    return delivery.attempt >= job.attempt and state not in _STOPPING
+    def _followed(self, now: dict[str, Any]) -> dict[str, Any]:
+        coded = {"to_metrics": encoded(now["to_metrics"])}
+        return now | coded | {"to_last_heartbeat_at": self._sql.moment(now["to_last_heartbeat_at"])}
+
+    def _warned(self, event: dict[str, Any]) -> dict[str, Any]:
+        return event | {"data": encoded(event["data"]), "created_at": self._sql.moment(event["created_at"])}
+
+    def _take(self, batch: _Batch, job: Any, delivery: Delivery) -> Answer:
+        if job is None:
+            return NotFound(f"there is no job {delivery.job_id}", cure="it may have been deleted; stop training")
+        for beat in delivery.beats:
+            if delivery.traced and beat.reading.trace_id != job.trace_id:
+                return TraceMismatch(
+                    f"trace_id {beat.reading.trace_id!r} is not that of job {job.id}",
+                    cure="send the TRACE_ID of the environment",
+                )
+        state = State(job.state)
+        applies = delivery.attempt == job.attempt and state not in TERMINAL
+        if applies and job.id not in batch.jobs:
+            batch.jobs[job.id] = {
+                "job_id": job.id,
+                "to_epoch": job.epoch,
+                "to_total_epochs": job.total_epochs,
+                "to_progress": job.progress,
+                "to_metrics": self._sql.metrics_of(job),
+            }
+        for beat in delivery.beats:
+            _add_row(batch, delivery, beat)
+            if applies:
+                _follow(batch.jobs[job.id], delivery, beat)
+            if beat.not_finite:
+                _warn(batch, delivery, beat)
+        return delivery.attempt >= job.attempt and state not in _STOPPING
 
 
 def _add_row(batch: _Batch, delivery: Delivery, beat: Beat) -> None:
@@ -150,7 +135,7 @@ def _add_row(batch: _Batch, delivery: Delivery, beat: Beat) -> None:
     batch.rows[key] = row if earlier is None else _merged(earlier, row) or earlier
 
 
-def _merged(old: Any, new: dict[str, Any]) -> dict[str, Any] | None:
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any] | None:
     """Returns the old row with what the new one knows better, or None where it knows nothing better."""
     row = dict(new)
     changed = False
@@ -170,19 +155,9 @@ def overlaid(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str
     return old | {name: value for name, value in new.items() if value is not None or name not in old}
 
 
-def _follow(batch: _Batch, job: Any, delivery: Delivery, beat: Beat) -> None:
+def _follow(now: dict[str, Any], delivery: Delivery, beat: Beat) -> None:
     reading = beat.reading
-    now = batch.jobs.setdefault(
-        job.id,
-        {
-            "job_id": job.id,
-            "to_epoch": job.epoch,
-            "to_total_epochs": job.total_epochs,
-            "to_progress": job.progress,
-            "to_metrics": job.metrics,
-        },
-    )
-    now["at"] = delivery.received_at
+    now["to_last_heartbeat_at"] = delivery.received_at
     here, epoch = now["to_epoch"], reading.epoch
     # Heartbeats arrive out of order: an older one fills what is missing and never takes the job back.
     late = epoch is not None and here is not None and epoch < here

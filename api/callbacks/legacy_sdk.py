@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from api.auth import JobClaims
 from api.callbacks.asgi import CallbackApp
 from api.callbacks.bodies import read_object
-from api.callbacks.legacy import beat, flat, line, tell, validated, with_metrics
+from api.callbacks.legacy_internal import beat, flat, line, tell, validated, with_metrics
 from api.callbacks.routes import CallbacksOf, ClaimsOf, body_of
 from api.callbacks.schemas import to_done
 from api.callbacks.service import record_done, state_of
@@ -24,7 +24,7 @@ _SAME = ("best_epoch", "traceback", "mlflow_run_id", "exit_code", "extra_data")
 
 
 @router.post("/training/jobs/{job_id}/callback/progress")
-async def progress(request: Request, claims: ClaimsOf, callbacks: CallbacksOf) -> dict[str, Any]:
+async def sdk_progress(request: Request, claims: ClaimsOf, callbacks: CallbacksOf) -> dict[str, Any]:
     """Say how far training is."""
     value = read_object(await body_of(request))
     beat_value = with_metrics(value | {"metrics": value.get("metrics") or {}})
@@ -33,7 +33,7 @@ async def progress(request: Request, claims: ClaimsOf, callbacks: CallbacksOf) -
 
 
 @router.post("/training/jobs/{job_id}/callback/completion")
-async def completion(request: Request, claims: ClaimsOf, callbacks: CallbacksOf) -> dict[str, Any]:
+async def sdk_completion(request: Request, claims: ClaimsOf, callbacks: CallbacksOf) -> dict[str, Any]:
     """Tell how training ended."""
     value = read_object(await body_of(request))
     await run_in_threadpool(record_done, callbacks.platform, claims, to_done(_done(value)))
@@ -41,14 +41,14 @@ async def completion(request: Request, claims: ClaimsOf, callbacks: CallbacksOf)
 
 
 @router.post("/training/jobs/{job_id}/callback/logs")
-async def logs(request: Request, claims: ClaimsOf, callbacks: CallbacksOf) -> dict[str, Any]:
+async def sdk_logs(request: Request, claims: ClaimsOf, callbacks: CallbacksOf) -> dict[str, Any]:
     """Tell one line of the log."""
     await tell(callbacks, claims, line(read_object(await body_of(request))))
     return await _answer(callbacks, claims)
 
 
 @router.post("/validation/jobs/{job_id}/results")
-async def validation(request: Request, claims: ClaimsOf, callbacks: CallbacksOf) -> dict[str, Any]:
+async def sdk_validation(request: Request, claims: ClaimsOf, callbacks: CallbacksOf) -> dict[str, Any]:
     """Tell a validation's results."""
     await validated(callbacks, claims, read_object(await body_of(request)))
     return await _answer(callbacks, claims)

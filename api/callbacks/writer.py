@@ -38,7 +38,7 @@ class HeartbeatWriter:
     def __init__(self, database: Database, *, notify: Callable[[str], None]) -> None:
         self._database = database
         self._notify = notify
-        self._store = HeartbeatStore()
+        self._store = HeartbeatStore(database.engine.dialect)
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 

@@ -66,7 +66,9 @@ def _show_failure(engine: LocalEngine, workflow: dict[str, Any]) -> None:
     out = console()
     for node in workflow["status"]["nodes"].values():
         if node["type"] == "Pod" and node["phase"] in ("Failed", "Error"):
-            out.print(f"{node['displayName']} failed: {node.get('message', '')}; its last lines:", style="red", markup=False)
+            out.print(
+                f"{node['displayName']} failed: {node.get('message', '')}; its last lines:", style="red", markup=False
+            )
             lines = engine.logs(workflow["metadata"]["name"], node["id"], 0).decode(errors="replace").splitlines()
             out.print("\n".join(f"  {line}" for line in lines[-LAST_LINES:]), markup=False)
 

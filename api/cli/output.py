@@ -6,14 +6,20 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+# Rich is imported where something is drawn: 0.1 s that `tiphys --help` and --json do not wait for.
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+WIDE = 1000
+"""Columns of a console that is no terminal."""
 
 STATE_STYLE = {
     "pending": "dim",
@@ -28,7 +34,10 @@ STATE_STYLE = {
 
 def console() -> Console:
     """A console on standard output."""
-    return Console(highlight=False)
+    from rich.console import Console
+
+    # A pipe has no width: nothing is broken into lines for it.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 def say_json(value: Any) -> None:
@@ -39,6 +48,9 @@ def say_json(value: Any) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
     """Print rows under their columns' names."""
+    from rich.table import Table
+    from rich.text import Text
+
     made = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
     for name in columns:
         made.add_column(name, overflow="fold")
@@ -63,6 +75,8 @@ def number(value: float) -> str:
 
 def state(word: str) -> Text:
     """A job's state in its colour."""
+    from rich.text import Text
+
     return Text(word, style=STATE_STYLE.get(word, ""))
 
 

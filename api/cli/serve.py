@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -56,7 +57,9 @@ def _run_api(settings: Settings, sock: socket.socket, home: Path, announce: Call
         announce(settings)
 
     server.on_ready = ready
-    with suppress(KeyboardInterrupt):  # uvicorn raises it again after a graceful end
+    # uvicorn raises the signal again after a graceful end: as an exception, so that what is held here is given back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
         server.run(sockets=[sock])
 
 

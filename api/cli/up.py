@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import psutil
 import typer
 
-from api.cli.client import Api, find_home
+from api.cli.client import find_home
 from api.cli.fault import Exit, Fault
 from api.cli.output import Json, console, say_json
 
@@ -57,11 +56,13 @@ def up(
             sys.stdout.flush()
             return
         out = console()
-        out.print(f"[bold]Tiphys is up[/] at {settings.api_url()}  (API reference: {settings.api_url()}/docs)")
-        out.print(f"  state    {home}")
-        out.print(f"  token    {home / 'token'}")
+        out.print(
+            f"[bold]Tiphys is up[/] at {settings.api_url()}  (API reference: {settings.api_url()}/docs)", soft_wrap=True
+        )
+        out.print(f"  state    {home}", soft_wrap=True)
+        out.print(f"  token    {home / 'token'}", soft_wrap=True)
         out.print("  next     tiphys train ultralytics/yolo11n --dataset DIR --watch")
-        out.print("  Ctrl-C ends it; what trains goes on, and the next `tiphys up` picks it up again.")
+        out.print("  Ctrl-C ends it; what trains goes on, and the next `tiphys up` picks it up again.", soft_wrap=True)
 
     known = port if port is not None else addresses.last_port(home)
     settings = Settings(home=home, host=host)
@@ -73,6 +74,8 @@ def up(
 @commands.command()
 def down(context: typer.Context, json: Json = False) -> None:
     """End the platform that runs in this home folder; what trains goes on until the next `tiphys up`."""
+    import psutil
+
     from api.cli import address as addresses
 
     home = find_home(context.obj)
@@ -125,8 +128,9 @@ def start(home: Path, *, host: str = "127.0.0.1", port: int | None = None) -> di
 
 
 def _answers(url: str) -> bool:
+    import httpx
+
     try:
-        Api(url, "").get("/health")
-    except Fault:
+        return httpx.get(f"{url}/health", timeout=5).is_success
+    except httpx.TransportError:
         return False
-    return True

@@ -12,7 +12,7 @@ from api.artifacts.storage import Storage
 from api.settings import Settings
 from workflows.keys import logs_prefix
 
-_LOG = re.compile(r"(?P<step>[a-z0-9-]+)(?:\.(?P<number>\d+))?\.log")
+_LOG = re.compile(r"(?P<step>[A-Za-z0-9_-]+)(?:\.(?P<number>\d+))?\.log")
 
 
 def log_folder(settings: Settings, job_id: str, attempt: int | None = None) -> Path:

@@ -25,7 +25,7 @@ router = APIRouter(
 
 # A proxy that waits for more before it passes anything on would make a live view stand still.
 LIVE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-STEP = r"^[a-z0-9][a-z0-9-]{0,62}$"
+STEP = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 HEARTBEATS_AT_MOST = 100_000
 """Heartbeats one series by epoch is made of; a longer one is read by step, page by page."""
 

@@ -20,7 +20,7 @@ def lineage(attempts: Sequence[Attempt]) -> list[int]:
 
 
 def by_epoch(beats: Iterable[Heartbeat]) -> list[MetricsPoint]:
-    """Returns one point an epoch: the latest value of each metric told in it, a later attempt instead of an earlier one."""
+    """Returns one point an epoch, with the latest value of each of its metrics; a later attempt replaces an earlier."""
     points: dict[int, MetricsPoint] = {}
     for beat in beats:
         if not beat.metrics or beat.epoch < 0:

@@ -100,8 +100,8 @@ def cancel_job(platform: Platform, job_id: str) -> JobView:
         if job.state == State.PENDING:
             move(session, job, State.CANCELLED, reason=Reason.USER, message="cancelled before it started", at=now)
             attempt = queries.attempt_of(session, job)
-            if attempt.submitted_at is None:
-                attempt.closed = True
+            # With a manifest it may be on its way to the engine this very moment: then the reconciler closes it.
+            attempt.closed = attempt.manifest is None and attempt.submitted_at is None
         elif job.state in TERMINAL:
             raise IllegalMove(
                 f"job {job.id} is {job.state}: it has ended and cannot be cancelled",

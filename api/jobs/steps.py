@@ -2,77 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from api.jobs.schemas import StepView
+from api.reconciler.nodes import EXIT_HANDLER, TITLES, Node, nodes_of, retry_of, tries_of, workflow_ended
 
-TITLE_ANNOTATION = "workflows.argoproj.io/title"
-STEPS: Mapping[str, str] = {
-    "download": "Fetch the dataset",
-    "convert": "Check and convert",
-    "train": "Train",
-    "upload": "Keep the results",
-    "report": "Report the end",
-}
-"""The pipeline's steps and their titles, for a job whose manifest is not made yet."""
-
-PODS = ("Pod", "Container", "Plugin")
+TITLE_ANNOTATIONS = ("workflows.argoproj.io/display-name", "workflows.argoproj.io/title")
 
 
 def steps_of(manifest: Mapping[str, Any] | None, status: Mapping[str, Any] | None) -> list[StepView]:
     """Returns the steps in the order of the pipeline; one that the engine has not met yet is Pending."""
-    nodes = list(((status or {}).get("nodes") or {}).values())
-    ended = (status or {}).get("phase") in ("Succeeded", "Failed", "Error")
-    return [_step(name, title, nodes, ended=ended) for name, title in _titles(manifest).items()]
+    nodes = list(nodes_of(status).values())
+    raw: Mapping[str, Any] = (status or {}).get("nodes") or {}
+    ended = workflow_ended(status)
+    return [_step(name, title, nodes, raw, ended=ended) for name, title in _titles(manifest).items()]
 
 
 def _titles(manifest: Mapping[str, Any] | None) -> dict[str, str]:
-    """Returns title by step name, from the DAG of the entrypoint."""
+    """Returns title by step name, from the DAG of the entrypoint; the usual ones where there is no manifest yet."""
     spec = (manifest or {}).get("spec") or {}
     templates = {template.get("name"): template for template in spec.get("templates", [])}
     tasks = (templates.get(spec.get("entrypoint"), {}).get("dag") or {}).get("tasks") or []
     if not tasks:
-        return dict(STEPS)
-    titles = {}
-    for task in tasks:
-        template = templates.get(task.get("template"), {})
-        annotations = (template.get("metadata") or {}).get("annotations") or {}
-        annotations |= template.get("annotations") or {}
-        titles[task["name"]] = annotations.get(TITLE_ANNOTATION) or STEPS.get(task["name"], task["name"])
-    return titles
+        return {name: title for name, title in TITLES.items() if name != EXIT_HANDLER}
+    return {task["template"]: _title(templates.get(task["template"], {}), task["template"]) for task in tasks}
 
 
-def _step(name: str, title: str, nodes: Iterable[Mapping[str, Any]], *, ended: bool) -> StepView:
-    # A step with retries is a Retry node with one Pod for each try, `train(0)`, `train(1)`; one without is a Pod.
-    tries = [n for n in nodes if n.get("type") in PODS and n.get("displayName", "").partition("(")[0] == name]
-    named = [n for n in nodes if n.get("displayName") == name]
-    node = next((n for n in named if n.get("type") == "Retry"), next(iter(named), None))
-    if node is None:
-        phase = "Omitted" if ended else "Pending"
-        return StepView(
-            name=name,
-            title=title,
-            phase=phase,
-            message=None,
-            started_at=None,
-            finished_at=None,
-            attempts=0,
-            progress=None,
-        )
-    newest = max(tries, key=lambda n: n.get("startedAt") or "", default=node)
+def _title(template: Mapping[str, Any], name: str) -> str:
+    annotations: Mapping[str, str] = template.get("annotations") or {}
+    told = next((annotations[key] for key in TITLE_ANNOTATIONS if key in annotations), None)
+    return told or TITLES.get(name, name)
+
+
+def _step(name: str, title: str, nodes: list[Node], raw: Mapping[str, Any], *, ended: bool) -> StepView:
+    # A step with retries is a Retry node with one node for each try; one without, or one left out, is a single node.
+    tries = tries_of(nodes, name)
+    node = retry_of(nodes, name) or next((node for node in nodes if node.step == name), None)
+    newest = tries[-1] if tries else node
+    if node is None or newest is None:
+        phase, message, started, finished, progress = "Omitted" if ended else "Pending", "", None, None, None
+    else:
+        phase, message = node.phase, node.message or newest.message
+        started, finished = node.started_at, node.finished_at
+        progress = next((raw[n.id]["progress"] for n in (newest, node) if raw.get(n.id, {}).get("progress")), None)
     return StepView(
         name=name,
         title=title,
-        phase=node.get("phase") or "Pending",
-        message=node.get("message") or newest.get("message") or None,
-        started_at=_moment(node.get("startedAt")),
-        finished_at=_moment(node.get("finishedAt")),
+        phase=phase,
+        message=message or None,
+        started_at=started,
+        finished_at=finished,
         attempts=len(tries),
-        progress=newest.get("progress") or node.get("progress"),
+        progress=progress,
     )
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None

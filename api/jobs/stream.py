@@ -114,8 +114,8 @@ def _look(platform: Platform, job_id: str, cursor: Cursor) -> Look:
         beats = queries.heartbeats(session, job_id, after=cursor.heartbeat, limit=BATCH)
         job = None
         if any(event.kind == "state" for event in events):
-            row = session.get(Job, job_id)
-            job = row and views.summary(row, queries.best_checkpoints(session, [job_id]).get(job_id))
+            found = session.get(Job, job_id)
+            job = found and views.summary(found, queries.best_checkpoints(session, [job_id]).get(job_id))
     full = len(events) == BATCH or len(beats) == BATCH
     messages = []
     for row in _in_order(events, beats):

@@ -11,17 +11,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from api.artifacts.storage import open_storage
 from api.db import MIGRATIONS, Database
 from api.reconciler.loop import Reconciler
 from api.reconciler.presence import api_answers
 from api.reconciler.tools import LogShelf, Tools
-from api.settings import Settings, prepare_home
+from api.settings import SOURCE, Settings, prepare_home
+from workflows.local import Capacity, LocalEngine, LocalImages
 
 log = logging.getLogger("tiphys.reconciler")
 
@@ -54,13 +57,8 @@ def main() -> int:
 def _run(settings: Settings, database: Database, stop: threading.Event) -> int:
     if not _wait_for_schema(database, stop):
         return 0
-    # Here, not at the top: a process that only finds the lock taken ends without paying for the engine.
-    from api.artifacts.storage import open_storage
-    from workflows.local import Capacity, LocalEngine, LocalImages
-
     home = settings.resolved_home()
-    images = LocalImages(environments=settings.environments, source=MIGRATIONS.parent.parent, cwd=home)
-    engine = LocalEngine(home, images=images, capacity=Capacity.detect())
+    engine = _engine(settings, home)
     broken: list[BaseException] = []
     server = threading.Thread(target=_serve, args=(engine.serve, stop, broken), name="engine")
 
@@ -77,7 +75,18 @@ def _run(settings: Settings, database: Database, stop: threading.Event) -> int:
     finally:
         stop.set()
         server.join()
+        engine.close()
     return 1 if broken else 0
+
+
+def _engine(settings: Settings, home: Path) -> LocalEngine:
+    # A custom job's command may name a script as the person sees it from where the platform was started.
+    images = LocalImages(environments=settings.environments, source=SOURCE, cwd=Path.cwd())
+    indices = None if settings.gpus is None else ",".join(map(str, range(settings.gpus))) or "none"
+    capacity = Capacity.detect(gpus=indices)
+    if settings.cpus is not None:
+        capacity = replace(capacity, cpus=settings.cpus)
+    return LocalEngine(home, images=images, capacity=capacity)
 
 
 def _loop(reconciler: Reconciler, alive: Path, tick: float, stop: threading.Event) -> None:

@@ -86,10 +86,13 @@ def split_named(text: str) -> tuple[Reason | None, str]:
 
 
 def reason_in(text: str, reason: Reason) -> Reason:
-    """Sharpens a reason by what the text says: GPU memory, a full disk, no checkpoint."""
+    """Sharpens a reason by what the text says: GPU memory, a full disk."""
     for sharper, pattern in _TEXTS:
         if pattern.search(text):
             return sharper
-    if reason in (Reason.CHECKPOINT_ERROR, Reason.UPLOAD_FAILED) and _NO_CHECKPOINT.search(text):
-        return Reason.NO_CHECKPOINT
     return reason
+
+
+def tells_of_no_checkpoint(text: str) -> bool:
+    """Tells whether a text complains that there is no checkpoint."""
+    return _NO_CHECKPOINT.search(text) is not None

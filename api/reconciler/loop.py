@@ -57,7 +57,7 @@ class Reconciler:
         now = self._tools.clock()
         attempts = open_attempts(self._tools.database)
         self._forget({(a.job_id, a.number) for a in attempts}, {a.name for a in attempts})
-        self._follow_all(attempts, now)
+        self._follow_all(attempts)
         self._submit_all(attempts, now)
         if self._swept is None or now - self._swept >= SWEEP_EVERY:
             self._swept = now
@@ -66,10 +66,11 @@ class Reconciler:
             except Exception:
                 log.exception("ended workflows could not be swept")
 
-    def _follow_all(self, attempts: list[OpenAttempt], now: datetime) -> None:
+    def _follow_all(self, attempts: list[OpenAttempt]) -> None:
         away = 0
         for attempt in attempts:
             key = (attempt.job_id, attempt.number)
+            now = self._tools.clock()  # a look at many jobs takes its time
             if attempt.waits_for_submit or not self._follows.ready(key, now):
                 continue
             try:
@@ -156,7 +157,7 @@ class Reconciler:
         for job in [j for j in waiting if self._submits.ready((j.job_id, j.number), now)][:SUBMITS_PER_LOOK]:
             key = (job.job_id, job.number)
             try:
-                submit(self._tools, job.job_id, job.number, build=self._build, now=now)
+                submit(self._tools, job.job_id, job.number, build=self._build)
                 self._submits.succeeded(key)
             except EngineUnavailable as error:
                 log.warning("job %s: the engine is unavailable: %s", job.job_id, error.message)

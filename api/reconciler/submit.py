@@ -38,7 +38,7 @@ class Wanted:
     """The one made before, where a crash came between record and workflow."""
 
 
-def submit(tools: Tools, job_id: str, number: int, *, build: Build, now: datetime) -> bool:
+def submit(tools: Tools, job_id: str, number: int, *, build: Build) -> bool:
     """Submits a pending job's attempt; returns False where it is not to be submitted any more.
 
     Raises:
@@ -47,20 +47,22 @@ def submit(tools: Tools, job_id: str, number: int, *, build: Build, now: datetim
     wanted = _wanted(tools, job_id, number)
     if wanted is None:
         return False
+    # Asked for anew after each slow step: compiling the first job takes a second, an engine may take many.
+    clock = tools.clock
     manifest = wanted.manifest
     try:
         if manifest is None:
             manifest = build(tools, wanted)
-            if not _record(tools, wanted, manifest, now=now):
+            if not _record(tools, wanted, manifest, now=clock()):
                 return False
-        tools.engine.submit(manifest, secrets=_secrets(tools, wanted, now=now))
+        tools.engine.submit(manifest, secrets=_secrets(tools, wanted, now=clock()))
     except EngineRefused as error:
-        _refuse(tools, wanted, f"The engine refused the workflow: {error.message}", now=now)
+        _refuse(tools, wanted, f"The engine refused the workflow: {error.message}", now=clock())
         return True
     except NotBuilt as error:
-        _refuse(tools, wanted, str(error), now=now)
+        _refuse(tools, wanted, str(error), now=clock())
         return True
-    _submitted(tools, wanted, now=now)
+    _submitted(tools, wanted, now=clock())
     return True
 
 
@@ -94,7 +96,8 @@ def build_manifest(tools: Tools, wanted: Wanted) -> dict[str, Any]:
         )
         return build(training_workflow(JobSpec.from_mapping(wanted.spec), run))
     except (SpecError, ManifestError, ValueError) as error:
-        raise NotBuilt(f"No workflow can be made of this job: {error}") from error
+        # The list of problems becomes one line: a job's message is shown in tables.
+        raise NotBuilt(f"No workflow can be made of this job: {' '.join(str(error).split())}") from error
 
 
 def unavailable(tools: Tools, job_id: str, number: int, message: str, *, now: datetime) -> None:

@@ -31,10 +31,17 @@ def tell(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[StepE
     events = _workflow_waits(before, now)
     for node in new.values():
         was = old.get(node.id)
-        if node.type == "Retry":
-            events += _retried_step(was, node, new)
-        elif node.leaf:
-            events += _process(was, node, new)
+        if node.type == "Retry" and was is not None and was.ended and not node.ended:
+            # Retried in the engine: its tries may be gone for a moment, or begin anew below.
+            if not tries_of(new.values(), node.step):
+                events.append(_event("step_retrying", "warning", f"{node.title} is retried in the engine", node))
+            continue
+        if not node.leaf:
+            continue
+        events += _process(was, node, new)
+        retry = retry_of(new.values(), node.step)
+        if retry is not None and node is tries_of(new.values(), node.step)[-1]:
+            events += _retried_step(old.get(retry.id), retry, node)
     return events
 
 
@@ -44,7 +51,8 @@ def _process(was: Node | None, node: Node, nodes: Mapping[str, Node]) -> list[St
     if was is None and node.index:
         previous = next((n for n in tries_of(nodes.values(), node.step) if n.index == node.index - 1), None)
         events.append(_event("step_retrying", "warning", f"{node.title} follows{_after(previous)}", node))
-    went_back = was is not None and was.started and not node.ended and (was.ended or node.phase == "Pending")
+    left_off = was is not None and (was.ended or (was.phase == "Running" and node.phase == "Pending"))
+    went_back = left_off and not node.ended
     if went_back:
         events.append(_event("step_retrying", "warning", f"{node.title} runs again{_after(was)}", node))
     # A stopped node may get its exit code after its end: that is no start.
@@ -65,11 +73,10 @@ def _process(was: Node | None, node: Node, nodes: Mapping[str, Node]) -> list[St
     return events
 
 
-def _retried_step(was: Node | None, node: Node, nodes: Mapping[str, Node]) -> list[StepEvent]:
-    if node.phase not in ("Succeeded", "Failed", "Error") or (was is not None and was.phase == node.phase):
+def _retried_step(was: Node | None, retry: Node, last: Node) -> list[StepEvent]:
+    if retry.phase not in ("Succeeded", "Failed", "Error") or (was is not None and was.phase == retry.phase):
         return []
-    tries = tries_of(nodes.values(), node.step)
-    return [_end(node, tries[-1] if tries else node)]
+    return [_end(retry, last)]
 
 
 def _end(step: Node, last: Node) -> StepEvent:

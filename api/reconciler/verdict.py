@@ -8,7 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from api.jobs.status import ERROR_TYPE_REASONS, Reason, State
-from api.reconciler.causes import STEP_REASONS, first_line, own_words, reason_in, split_named, with_cure
+from api.reconciler.causes import (
+    STEP_REASONS,
+    first_line,
+    own_words,
+    reason_in,
+    split_named,
+    tells_of_no_checkpoint,
+    with_cure,
+)
 from api.reconciler.culprit import diagnose
 from api.reconciler.nodes import BROKEN, EXIT_HANDLER, Node, nodes_of, tries_of
 
@@ -141,8 +149,10 @@ def _failed(ending: Ending, culprit: Node, nodes: Mapping[str, Node], done: Mapp
     words = own_words(culprit.message)
     named, words = split_named(words)
     reason = reason_in(words, named or STEP_REASONS.get(culprit.step, Reason.UNKNOWN_ERROR))
-    if reason is Reason.CHECKPOINT_ERROR and culprit.step == "upload" and not ending.checkpoints:
-        reason = Reason.NO_CHECKPOINT
+    if culprit.step == "upload" and not ending.checkpoints:
+        # Only where the records agree: a step that overlooks a recorded checkpoint has another fault.
+        missing = reason is Reason.CHECKPOINT_ERROR or tells_of_no_checkpoint(words)
+        reason = Reason.NO_CHECKPOINT if missing else reason
     code = f" with exit code {culprit.exit_code}" if culprit.exit_code is not None else ""
     what = f"Step {culprit.step} failed: {words}" if words else f"Step {culprit.step} failed{code} and gave no cause"
     return Verdict(State.FAILED, reason, with_cure(what, reason))

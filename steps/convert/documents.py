@@ -48,8 +48,8 @@ def parse(raw: bytes, *, name: str) -> Any:
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        pass
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        pass  # the standard parser says where it is broken
     try:
         return json.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:

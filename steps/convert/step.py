@@ -71,7 +71,8 @@ def _verify(sdk: TrainerSDK, made: Conversion) -> None:
     other_hash = sdk.dataset_version_hash and sdk.dataset_version_hash != now["dataset_version_hash"]
     if not other_hash and (not sdk.snapshot_id or sdk.snapshot_id == now["snapshot_id"]):
         return
-    told = what_changed(_earlier(sdk, "manifest.json"), made.inspection.manifest)
+    before = _earlier(sdk, "manifest.json")
+    told = what_changed(before, made.inspection.manifest) if before else []
     if not told and not other_hash:
         told = _other_snapshot(_earlier(sdk, "snapshot.json"), now)
     if other_hash:

@@ -15,6 +15,7 @@ from steps.download.source import Source, disk_full, refused
 from steps.trainer_sdk import ErrorType, Storage, TrainerError, TrainerSDK
 
 THREADS = 16
+SCRATCH = ".dataset.zip"  # kept until all is unpacked, so that a second try need not fetch it again
 RESERVE = 64 << 20  # bytes of the disk that are left to others
 
 
@@ -59,6 +60,7 @@ def open_source(uri: str, *, storage: Storage, scratch: Path) -> Iterator[tuple[
         try:
             if found.sizes():
                 yield found, candidate.removeprefix("s3://").partition("/")[2] if candidate.endswith("/") else ""
+                (scratch / SCRATCH).unlink(missing_ok=True)
                 return
         finally:
             if isinstance(found, Archive):
@@ -78,7 +80,7 @@ def _open(uri: str, *, storage: Storage, scratch: Path) -> Source | None:
     stored = storage.stat(uri)
     if stored is None:
         return None
-    path = scratch / ".dataset.zip"
+    path = scratch / SCRATCH
     if not path.is_file() or path.stat().st_size != stored["size"]:
         _need_room(scratch, stored["size"])
         fetch_object(storage, uri, path, size=stored["size"])

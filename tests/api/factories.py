@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from api.models import Attempt, Checkpoint, Dataset, Event, Heartbeat, Job, Snapshot
+from api.wake import Wake
 from workflows.keys import new_job_id, new_trace_id, workflow_name
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -149,3 +151,15 @@ def create_snapshot(session: Session, *, id: str = "snap-1", created_at: datetim
     session.add(snapshot)
     session.flush()
     return snapshot
+
+
+class ArrivalWake(Wake):
+    """A bell that tells a test who has begun to wait for it: from then on, ringing it is heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived: asyncio.Queue[str] = asyncio.Queue()
+
+    async def wait(self, job_id: str, *, seconds: float) -> None:
+        self.arrived.put_nowait(job_id)
+        await super().wait(job_id, seconds=seconds)

@@ -89,7 +89,7 @@ class Client(asyncio.Protocol):
         )
         self.metrics = {f"val/metric_{index}": 0.5 + index / 7 for index in range(metrics)}
         self.latencies, self.until = latencies, until
-        self.sent, self.step, self.failed = 0.0, 0, ""
+        self.sent, self.step, self.failed, self.answer = 0.0, 0, "", b""
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -97,16 +97,17 @@ class Client(asyncio.Protocol):
         self._send()
 
     def data_received(self, data: bytes) -> None:
+        self.answer += data
+        if not self.answer.endswith(b"}"):
+            return  # the body comes in a packet of its own
         now = time.perf_counter()
-        if not data.startswith(b"HTTP/1.1 200"):
-            self.failed = data.decode(errors="replace")
-        elif data.endswith(b"}"):
+        if self.answer.startswith(b"HTTP/1.1 200"):
             self.latencies.append(now - self.sent)
             if now < self.until:
                 self._send()
                 return
         else:
-            return  # the body comes in a packet of its own
+            self.failed = self.answer.decode(errors="replace")
         self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -114,7 +115,7 @@ class Client(asyncio.Protocol):
             self.ended.set_result(None)
 
     def _send(self) -> None:
-        self.step += 1
+        self.step, self.answer = self.step + 1, b""
         beat = {
             "trace_id": self.trace_id,
             "epoch": self.step // 100,
@@ -149,7 +150,7 @@ def measure(which: str, clients: int, metrics: int, seconds: float) -> dict[str,
         database = Database(settings.resolved_database_url())
         database.migrate()
         with database.write() as session:
-            made = [create_job(session, state="running") for _ in range(clients)]
+            made = [create_job(session, state="running") for _ in range(clients + 4)]
         later = datetime.now(UTC) + timedelta(hours=1)
         jobs = [(job.id, job.trace_id, issue_job_token(settings, job.id, 1, later)) for job in made]
         with socket.socket() as free:
@@ -162,10 +163,10 @@ def measure(which: str, clients: int, metrics: int, seconds: float) -> dict[str,
         )
         try:
             wait_for(port, server)
-            uvloop.run(load(port, jobs[:4], metrics, 0.3))
+            uvloop.run(load(port, jobs[clients:], metrics, 0.3))
             cpu = psutil.Process(server.pid).cpu_times()
             began = time.perf_counter()
-            latencies = sorted(uvloop.run(load(port, jobs, metrics, seconds)))
+            latencies = sorted(uvloop.run(load(port, jobs[:clients], metrics, seconds)))
             took = time.perf_counter() - began
             spent = psutil.Process(server.pid).cpu_times()
         finally:

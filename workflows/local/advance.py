@@ -1,4 +1,4 @@
-"""Brings a workflow forward: makes the nodes that are due, ends those that are through, runs the exit handler, finishes."""
+"""Brings a workflow forward: makes the nodes that are due, ends those that are through, runs the exit handler."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Advance:
     def run(self) -> None:
         """Advances as far as it goes without anything new from outside."""
         workflow = self.workflow
+        if workflow.finished:  # the engine ended between the last write and the cleaning up
+            return
         if not workflow.status:
             self._start()
         root = workflow.node(workflow.name) or self._begin(
@@ -152,7 +154,12 @@ class Advance:
         unsettled = any(child is not None and not workflow.settled(child) for child in made.values())
         phase = dag.assess(graph, _phases(made), unsettled=unsettled, cut=cut)
         if phase in FINAL:
-            ends = [found for target in graph.targets if (child := made[target]) for found in status.outbound(workflow.nodes, child)]
+            ends = [
+                found
+                for target in graph.targets
+                if (child := made[target])
+                for found in status.outbound(workflow.nodes, child)
+            ]
             workflow.set(node, outboundNodes=ends if ends and not cut else None)
             self._end(node, phase, None)
 

@@ -61,7 +61,9 @@ class Placement:
     message: str | None = None
 
 
-def place(waiting: Sequence[Request], held: Iterable[tuple[float, Sequence[str]]], capacity: Capacity) -> list[Placement]:
+def place(
+    waiting: Sequence[Request], held: Iterable[tuple[float, Sequence[str]]], capacity: Capacity
+) -> list[Placement]:
     """Gives free slots to waiting pods, first come first served for each kind of slot.
 
     Who waits for cores lets nobody else have any; who waits for a GPU lets those pass that need none, so that the next

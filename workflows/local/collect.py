@@ -52,9 +52,7 @@ def _progress(workflow: Workflow, node: Node, seen: Observation) -> None:
         workflow.set(node, progress=progress)
 
 
-def _over(
-    workflow: Workflow, node: Node, record: PodRecord, phase: str, message: str | None, *, now: float
-) -> None:
+def _over(workflow: Workflow, node: Node, record: PodRecord, phase: str, message: str | None, *, now: float) -> None:
     if node["phase"] not in FINAL:
         workflow.set(node, phase=phase, message=message or record.note or None)
         if phase == SUCCEEDED:

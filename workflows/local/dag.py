@@ -21,17 +21,21 @@ class Graph:
 
 
 def graph(template: Mapping[str, Any]) -> Graph:
-    """Reads a DAG template; raises ValueError naming the tasks of a circle."""
+    """Reads a DAG template; raises ValueError naming tasks that are not there or wait in a circle."""
     tasks = {task["name"]: task for task in template["dag"]["tasks"]}
     depends = {name: task_depends(task) for name, task in tasks.items()}
+    for name, wanted in depends.items():
+        for other in wanted.tasks:
+            if other not in tasks:
+                raise ValueError(f"task {name!r} depends on {other!r}, which is not there")
     ordered: list[str] = []
     while len(ordered) < len(tasks):
         ready = [name for name in tasks if name not in ordered and all(dep in ordered for dep in depends[name].tasks)]
         if not ready:
             raise ValueError(f"tasks wait for one another: {', '.join(name for name in tasks if name not in ordered)}")
         ordered.extend(ready)
-    wanted = {name for each in depends.values() for name in each.tasks}
-    targets = [name for name in tasks if name not in wanted]
+    waited_for = {name for each in depends.values() for name in each.tasks}
+    targets = [name for name in tasks if name not in waited_for]
     return Graph([tasks[name] for name in ordered], depends, targets, template["dag"].get("failFast") is not False)
 
 

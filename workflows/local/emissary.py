@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -51,7 +51,7 @@ def alive(pid: int, created: float) -> bool:
 
 
 def members(session: int, created: float, marker: str | None) -> list[psutil.Process]:
-    """Returns what lives of a pod: its session and, with a `marker`, what left it but still has the pod's environment."""
+    """Returns what lives of a pod: its session and, with a `marker`, what left it with the pod's environment."""
     stranger = psutil.pid_exists(session) and session != os.getpid() and not alive(session, created)
     found: list[psutil.Process] = []
     for pid in psutil.pids():
@@ -145,7 +145,13 @@ class Pod:
         """Runs the command to its end and returns the record of it."""
         if (self.folder / "stop.json").exists():  # asked to end before it began
             self.log.close("stopped before it began")
-            return {"exitCode": 143, "finishedAt": time.time(), "reason": "shutdown", "oomKilled": False, "peakMemory": 0}
+            return {
+                "exitCode": 143,
+                "finishedAt": time.time(),
+                "reason": "shutdown",
+                "oomKilled": False,
+                "peakMemory": 0,
+            }
         try:
             self.child = subprocess.Popen(
                 self.plan["command"], env=self.environment, cwd=self.plan["cwd"], stdin=subprocess.DEVNULL,
@@ -210,8 +216,8 @@ class Pod:
             return
         self.reason = reason
         self.kill_at = time.monotonic() + self.plan["grace"]
-        # The main process alone is asked, as a kubelet does: workers of a data loader that got the signal too would make
-        # a trainer fail that is just saving. A shell does not hand it on, so its own children are asked with it.
+        # The main process alone is asked, as a kubelet does: workers of a data loader that got the signal too would
+        # make a trainer fail that is just saving. A shell does not hand it on, so its own children are asked with it.
         targets = [psutil.Process(self.child.pid)] if self.child.poll() is None else []
         if targets and os.path.basename(self.plan["command"][0]) in _SHELLS:
             with contextlib.suppress(psutil.Error):
@@ -290,6 +296,15 @@ def _own(process: psutil.Process) -> int:
         return _resident(process)
 
 
+def _locked(file: IO[str]) -> bool:
+    for _ in range(10):  # an engine that looks holds it for a moment
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def main(folder: Path) -> int:
     """Runs the pod in `folder` unless it runs or ran already; exit.json is its last word."""
     with contextlib.suppress(OSError):  # already the leader of its own session
@@ -297,9 +312,7 @@ def main(folder: Path) -> int:
     secrets = json.loads(os.environ.pop(SECRETS, "{}"))
     # Held as long as this process lives: tells that the pod lives even where start times have become doubtful.
     with (folder / "alive").open("w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(held):
             return 0
         draft = folder / f".started.{os.getpid()}"
         write_json(draft, {"pid": os.getpid(), "create_time": psutil.Process().create_time()})

@@ -77,7 +77,8 @@ class LocalEngine:
 
     def names(self) -> list[str]:
         """Lists the workflows held, finished ones included."""
-        return [name for name in self._store.names() if not self._store.is_asked(name, "delete")]
+        going = {name for name, verb in self._store.asked() if verb == "delete"}
+        return [name for name in self._store.names() if name not in going]
 
     def logs(self, name: str, node_id: str, offset: int) -> bytes:
         """Returns output of a node's pod from byte `offset`; of a Retry node, that of its last attempt."""
@@ -178,7 +179,7 @@ class LocalEngine:
             return
         manifest, state = self._store.manifest(name), self._store.state(name)
         if manifest is not None and state is not None:
-            self._active[name] = Workflow(manifest, state)
+            self._active[name] = Workflow(manifest, state, self._store.secrets(name))
 
     def _ask_known(self, name: str, verb: str) -> None:
         if subset.is_name(name) and self._store.folder(name).is_dir():

@@ -31,7 +31,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class LocalImages:
-    """Maps image names to environments below `environments`; `source` holds the steps, custom commands start in `cwd`."""
+    """Maps images to folders below `environments`; `source` holds the steps, custom commands start in `cwd`."""
 
     environments: Path
     source: Path
@@ -42,7 +42,9 @@ class LocalImages:
         name = base_name(image)
         if name not in ENVIRONMENTS:
             return Environment(
-                path=_path(Path(sys.executable).parent), pythonpath=str(self.source / "steps"), cwd=self.cwd.absolute()
+                path=_path(Path(sys.executable).parent),
+                pythonpath=str(self.source.absolute() / "steps"),
+                cwd=self.cwd.absolute(),
             )
         folder = (self.environments / ENVIRONMENTS[name]).absolute()
         if not os.access(folder / "bin" / "python", os.X_OK):

@@ -14,39 +14,39 @@ IMPLICIT = ("/tmp", "/dev/shm")
 
 @dataclass(frozen=True)
 class Mounts:
-    """The mount points of a pod, each with its folder; `implicit` ones were not asked for by the template."""
+    """The mount points of a pod, each with its folder; `scratch` ones begin empty with every pod."""
 
     folders: Mapping[str, Path]
-    implicit: frozenset[str]
+    scratch: frozenset[str]
 
     def inside(self, path: str) -> str:
-        """Translates a path that the manifest means inside the pod, wherever it lies."""
-        return self._translate(path) or path
+        """Translates a path that the manifest means inside the pod."""
+        mount = self._mount(path)
+        return path if mount is None else str(self.folders[mount]) + path[len(mount) :]
 
     def token(self, text: str) -> str:
         """Translates a value of the environment or a word of a command that is a mount point or lies below one.
 
-        A file of this machine below /tmp that is there is meant as it stands: a custom command may lie in such a place.
+        Scratch begins empty: a file below /tmp that is there on this machine is meant as it stands.
         """
-        if any(text.startswith(f"{mount}/") for mount in self.implicit) and os.path.exists(text):
+        mount = self._mount(text)
+        if mount in self.scratch and text != mount and os.path.lexists(text):
             return text
-        return self._translate(text) or text
+        return self.inside(text)
 
-    def _translate(self, text: str) -> str | None:
-        for mount in sorted(self.folders, key=len, reverse=True):
-            if text == mount or text.startswith(f"{mount}/"):
-                return str(self.folders[mount]) + text[len(mount) :]
-        return None
+    def _mount(self, text: str) -> str | None:
+        fitting = (mount for mount in self.folders if text == mount or text.startswith(f"{mount}/"))
+        return max(fitting, key=len, default=None)
 
 
 def mounts(container: Mapping[str, Any], *, volumes: Path, claims: frozenset[str], pod: Path) -> Mounts:
     """Lays out a container's mounts: claims below `volumes`, everything else below the pod's own folder."""
-    folders: dict[str, Path] = {}
+    folders = {path: pod / path.rpartition("/")[2] for path in IMPLICIT}
+    scratch = set(IMPLICIT)
     for mount in container.get("volumeMounts") or []:
         name = mount["name"]
+        where = mount["mountPath"].rstrip("/") or "/"
+        (scratch.discard if name in claims else scratch.add)(where)
         folder = volumes / name if name in claims else pod / "empty" / name
-        folders[mount["mountPath"].rstrip("/") or "/"] = folder / mount.get("subPath", "")
-    implicit = frozenset(path for path in IMPLICIT if path not in folders)
-    for path in implicit:
-        folders[path] = pod / path.strip("/").replace("dev/", "")
-    return Mounts(folders, implicit)
+        folders[where] = folder / mount.get("subPath", "")
+    return Mounts(folders, frozenset(scratch))

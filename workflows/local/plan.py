@@ -53,7 +53,9 @@ def plan(
     """Returns the content of pod.json; `template` has its values in place, secrets are not part of it."""
     container = template["container"]
     words = [*(container.get("command") or []), *(container.get("args") or [])]
-    variables = {item["name"]: str(item.get("value", "")) for item in container.get("env") or [] if "valueFrom" not in item}
+    variables = {
+        item["name"]: str(item.get("value", "")) for item in container.get("env") or [] if "valueFrom" not in item
+    }
     declared = {name: mounts.token(value) for name, value in variables.items()}
     own = {
         "PATH": environment.path,

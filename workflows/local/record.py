@@ -40,8 +40,15 @@ class PodRecord:
 class Workflow:
     """A workflow with its state; `changed` tells that the state is not on disk yet."""
 
-    def __init__(self, manifest: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        manifest: Mapping[str, Any],
+        state: Mapping[str, Any],
+        secrets: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self.manifest = manifest
+        self.secrets = secrets or {}
+        self.rests_until = 0.0
         self.name: str = manifest["metadata"]["name"]
         self.metadata: dict[str, Any] = copy.deepcopy(dict(state["metadata"]))
         self.status: dict[str, Any] = copy.deepcopy(dict(state["status"]))
@@ -63,13 +70,13 @@ class Workflow:
             "creationTimestamp": status.timestamp(now),
             "resourceVersion": "1",
         }
-        engine = {"shutdown": None, "cut": False, "deadline": None, "pods": {}}
+        engine: dict[str, Any] = {"shutdown": None, "cut": False, "deadline": None, "pods": {}}
         return {"metadata": own, "status": {}, "engine": engine}
 
     def state(self) -> dict[str, Any]:
         """Returns all of the state, ready to be written."""
         pods = {key: vars(record) for key, record in self.pods.items()}
-        engine = {"shutdown": self.shutdown, "cut": self.cut, "deadline": self.deadline, "pods": pods}
+        engine: dict[str, Any] = {"shutdown": self.shutdown, "cut": self.cut, "deadline": self.deadline, "pods": pods}
         return {"metadata": self.metadata, "status": self.status, "engine": engine}
 
     @cached_property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from workflows.local.expressions import Expression
+from workflows.local.expressions import Expression, ExpressionError
 from workflows.local.quantities import duration, spoken
 from workflows.local.status import ERROR, FAILED, Node
 
@@ -73,7 +73,7 @@ def decide(
 
 
 def backoff_seconds(backoff: Mapping[str, Any], *, attempts: int) -> float:
-    """Returns the seconds to wait after the `attempts`-th attempt: duration times factor^(attempts-1), at most the cap."""
+    """Returns the wait after the `attempts`-th attempt: duration times factor^(attempts-1), at most the cap."""
     if not backoff.get("duration"):
         return 0.0
     wait = duration(backoff["duration"])
@@ -103,9 +103,13 @@ def _refusal(strategy: Mapping[str, Any], last: Attempt, *, attempts: int) -> st
     if limit is not None and attempts > int(limit):
         return "No more retries left"
     expression = strategy.get("expression")
-    if expression and not Expression(expression).holds(scope(last)):
-        return "retryStrategy.expression evaluated to false"
-    return None
+    if not expression:
+        return None
+    try:
+        again = Expression(expression).holds(scope(last))
+    except ExpressionError as error:  # a part that no sample at submit had reached
+        return f"retryStrategy.expression: {error}"
+    return None if again else "retryStrategy.expression evaluated to false"
 
 
 def scope(last: Attempt) -> dict[str, str]:

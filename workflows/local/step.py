@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
+from workflows.engine import EngineRefused
 from workflows.local.advance import Advance
 from workflows.local.capacity import Capacity, Request, place
 from workflows.local.collect import collect
@@ -19,6 +20,7 @@ from workflows.local.store import Store
 from workflows.local.summary import summarize
 from workflows.local.variables import substitute
 
+REST_SECONDS = 0.5
 INITIALIZING = "PodInitializing"
 
 
@@ -52,7 +54,7 @@ class Step:
         self.now = now
         self._over: set[str] = set()
         self._gone: set[str] = set()
-        self._actions: list[Callable[[], None]] = []
+        self._actions: list[Callable[[], object]] = []
 
     def run(self, requests: Iterable[tuple[str, str]]) -> bool:
         """Takes the step; True if anything changed."""
@@ -65,7 +67,11 @@ class Step:
         for action in self._actions:
             action()
         for seat in to_start:
-            self._start(seat)
+            try:
+                self._start(seat)
+            except (EngineRefused, OSError) as error:  # no environment, no room: tried again at every step
+                node = seat.workflow.nodes[seat.key]
+                seat.workflow.set(node, message=f"CreateContainerError: {error}")
         for name in open_deletes:
             self._delete(name)
         return changed or bool(self._actions)
@@ -85,7 +91,7 @@ class Step:
                 continue
             if verb in {"stop", "terminate"} and workflow is not None:
                 self._shut(workflow, verb.capitalize())
-            self._actions.append(lambda name=name, verb=verb: self.store.answered(name, verb))  # type: ignore[misc]
+            self._actions.append(partial(self.store.answered, name, verb))
         return deletes
 
     def _shut(self, workflow: Workflow, strategy: str) -> None:
@@ -114,17 +120,18 @@ class Step:
                 now=self.now,
             )  # fmt: skip
             if record.over:
-                self._actions.append(lambda folder=folder: self.pods.clear(folder))  # type: ignore[misc]
+                self._actions.append(partial(self.pods.clear, folder))
+        if not workflow.changed and self.now < workflow.rests_until:
+            return lost
         enforce(workflow, now=self.now)
         Advance(workflow, self.now).run()
+        # Nothing moves without an event, a deadline or the end of a backoff; the last two are looked for now and then.
+        workflow.rests_until = 0.0 if workflow.changed else self.now + REST_SECONDS
         for key, record in workflow.pods.items():
             if record.stop is not None and not record.over:
-                self._ask_to_end(self.store.pod(workflow.name, key), record)
+                folder = self.store.pod(workflow.name, key)
+                self._actions.append(partial(self.pods.stop, folder, record.stop, kill=record.kill))
         return lost
-
-    def _ask_to_end(self, folder: Path, record: PodRecord) -> None:
-        reason, kill = record.stop or "", record.kill
-        self._actions.append(lambda: self.pods.stop(folder, reason, kill=kill))
 
     def _schedule(self) -> list[Seat]:
         seats = [Seat(flow, key, record) for flow in self.workflows.values() for key, record in flow.pods.items()]
@@ -150,8 +157,7 @@ class Step:
     def _ready(self, seat: Seat) -> bool:
         """A pod whose secret is missing waits without a slot, and says so."""
         flow = seat.workflow
-        held = self.store.secrets(flow.name)
-        missing = secrets(flow.templates[seat.record.template]["container"], held).missing
+        missing = secrets(flow.templates[seat.record.template]["container"], flow.secrets).missing
         if missing is not None:
             flow.set(flow.nodes[seat.key], message=missing)
         return missing is None
@@ -163,14 +169,14 @@ class Step:
     def _save(self) -> bool:
         changed = False
         for workflow in self.workflows.values():
-            summarize(workflow)
             if workflow.changed:
+                summarize(workflow)
                 self.store.save(workflow.name, workflow.state())
                 workflow.changed = False
                 changed = True
             if workflow.finished:
                 self._over.add(workflow.name)
-                self._actions.append(lambda workflow=workflow: self._close(workflow))  # type: ignore[misc]
+                self._actions.append(partial(self._close, workflow))
         return changed
 
     def _start(self, seat: Seat) -> None:
@@ -188,7 +194,7 @@ class Step:
             deadline=remaining(flow, record, self.now),
             grace=grace_seconds(flow.manifest["spec"].get("podSpecPatch"), template.get("podSpecPatch")),
         )
-        held = secrets(template["container"], self.store.secrets(flow.name))
+        held = secrets(template["container"], flow.secrets)
         self.pods.launch(folder, content, held.values)
 
     def _mounts(self, workflow: Workflow, key: str, record: PodRecord) -> Mounts:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import IO, Any
 from workflows.engine import EngineUnavailable
 from workflows.local.emissary import write_json
 
+DRAFT_SECONDS = 600
 VERBS = ("submit", "stop", "terminate", "delete")
 _REQUEST = re.compile(rf"(?P<name>.+)\.(?P<verb>{'|'.join(VERBS)})")
 
@@ -148,7 +150,9 @@ class Store:
         file.flush()
         self._lock = file
         for draft in self.workflows.glob(".*"):
-            self.discard(draft)
+            # A young one is being laid down by another process right now.
+            if time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
+                self.discard(draft)
         self.sweep()
 
     def close(self) -> None:

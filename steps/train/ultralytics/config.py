@@ -15,7 +15,7 @@ import yaml
 
 from steps.train.ultralytics.failure import Failure
 
-LOSSES = ("box_loss", "cls_loss", "dfl_loss")
+LOSSES = ("box_loss", "cls_loss", "dfl_loss", "l1_loss")  # the last one in yolo26 instead of dfl_loss
 METRICS = (
     *(f"train/{loss}" for loss in LOSSES),
     *(f"val/{name}" for name in ("precision", "recall", "mAP50", "mAP50-95")),
@@ -41,7 +41,6 @@ OWNED = {
     "split": "split",
     "single_cls": "the classes of the dataset",
     "classes": "the classes of the dataset",
-    "pretrained": "the weights the platform keeps for this model",
     **dict.fromkeys(
         ("mode", "project", "name", "exist_ok", "save_dir", "save", "save_period", "resume", "val", "verbose", "cfg"),
         "nothing: the platform decides it",
@@ -56,15 +55,18 @@ _KINDS: dict[str, dict[str, Any]] = {
     "patience": _COUNT,
     "cache": {"type": ["boolean", "string"], "enum": [False, True, "ram"]},  # "disk" writes into the dataset
     "workers": _COUNT,
+    "pretrained": _FLAG,
     "cls_remap": _FLAG,
+    "channels_last": {"type": ["boolean", "null"]},
     "deterministic": _FLAG,
     "rect": _FLAG,
     "cos_lr": _FLAG,
     "close_mosaic": _COUNT,
     "amp": {"type": ["boolean", "string"], "enum": [True, False, "fp16", "bf16", "fp32"]},
-    "fraction": {"type": "number", "exclusiveMinimum": 0.0, "maximum": 1.0},
+    "fraction": {"type": ["number", "integer", "array"], "exclusiveMinimum": 0.0},
     "freeze": {"type": ["integer", "array", "null"]},
     "multi_scale": _UNIT,
+    "conf": {"type": ["number", "null"], "minimum": 0.0, "maximum": 1.0},
     "iou": _UNIT,
     "max_det": _POSITIVE,
     "agnostic_nms": _FLAG,
@@ -85,7 +87,7 @@ _KINDS: dict[str, dict[str, Any]] = {
     "hsv_v": _UNIT,
     "degrees": {"type": "number", "minimum": -360.0, "maximum": 360.0},
     "translate": _UNIT,
-    "scale": _UNIT,
+    "scale": {"type": ["number", "array"], "minimum": 0.0, "maximum": 1.0},
     "shear": {"type": "number", "minimum": -180.0, "maximum": 180.0},
     "perspective": _UNIT,
     "flipud": _UNIT,
@@ -141,9 +143,13 @@ def advanced_keys() -> dict[str, dict[str, Any]]:
     defaults = {**yaml.safe_load(text), **_DEFAULTS_OF_OURS}
     notes = dict(re.findall(r"^(\w+):[^#\n]*#\s*(?:\([^)]*\)\s*)?(.*)$", text, flags=re.MULTILINE))
     return {
-        key: {**kind, "default": defaults[key], "description": notes.get(key, "")}
+        key: {**kind, "type": _types(kind), "default": defaults[key], "description": notes.get(key, "")}
         for key, kind in sorted(_KINDS.items())
     }
+
+
+def _types(kind: Mapping[str, Any]) -> list[str]:
+    return kind["type"] if isinstance(kind["type"], list) else [kind["type"]]
 
 
 def models() -> list[str]:
@@ -182,7 +188,7 @@ def check_advanced(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mismatch(value: object, kind: Mapping[str, Any]) -> str | None:
-    types = kind["type"] if isinstance(kind["type"], list) else [kind["type"]]
+    types = _types(kind)
     python = {
         "integer": isinstance(value, int) and not isinstance(value, bool),
         "number": isinstance(value, int | float) and not isinstance(value, bool),

@@ -132,13 +132,14 @@ def _train(
     hooks: Hooks,
 ) -> None:
     weights = sdk.work_dir / "weights" / f"{wanted.model}.pt"
+    use = weights.is_file() and wanted.advanced.get("pretrained", True)
     trainer = Trainer(
         wanted,
         device=device,
         data_file=dataset.yaml_path,
         classes=names,
         run_dir=sdk.run_dir,
-        weights=weights if weights.is_file() else None,
+        weights=weights if use else None,
         resume=resume,
         on_saved=hooks.saved,
     )

@@ -45,7 +45,7 @@ class Tracker:
         # The client's own defaults wait for minutes: seven tries of two minutes each.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # a folder is asked for only by naming one
         try:
             from mlflow.tracking import MlflowClient  # heavy: over a second to import
 

@@ -1,0 +1,1 @@
+"""The ultralytics trainer as a process, watched from outside."""

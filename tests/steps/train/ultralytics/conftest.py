@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -95,6 +94,7 @@ class Job:
     epochs: int = 2
     batch: int = 4
     learning_rate: float = 0.002
+    before: str = ""  # code that runs in the trainer's process before it
     output: str = ""
 
     @property
@@ -108,7 +108,8 @@ class Job:
     def environment(self) -> dict[str, str]:
         config = {"optimizer": "AdamW", "seed": 0, "device": "cpu", **self.config}
         # close_mosaic inside the run, and a window of gradients (nbs / batch = 2) that straddles epochs of 3 batches
-        config["advanced_config"] = {"nbs": 8, "warmup_epochs": 1.0, "close_mosaic": 1, **config.get("advanced_config", {})}
+        settings = {"nbs": 8, "warmup_epochs": 1.0, "close_mosaic": 1, **config.get("advanced_config", {})}
+        config["advanced_config"] = settings
         temporary = self.root.parent / f"{self.root.name}-tmp"
         temporary.mkdir(exist_ok=True)
         return {
@@ -144,8 +145,10 @@ class Job:
         return Path(self.environment()["TERMINATION_LOG"]).read_text(encoding="utf-8")
 
     def start(self) -> subprocess.Popen[str]:
+        module = "steps.train.ultralytics"
+        run = f"{self.before}\nimport runpy\nrunpy.run_module({module!r}, run_name='__main__')"
         return subprocess.Popen(
-            [PYTHON, "-m", "steps.train.ultralytics"],
+            [PYTHON, "-c", run] if self.before else [PYTHON, "-m", module],
             cwd=self.root,
             env=self.environment(),
             stdout=subprocess.PIPE,
@@ -218,6 +221,3 @@ def inspect(job: Job, code: str) -> Any:
     done = subprocess.run([PYTHON, "-c", text], env=job.environment(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
-
-
-assert sys.platform != "win32"  # signals and exit codes are POSIX's

@@ -1,0 +1,87 @@
+"""The shapes in which datasets are registered and told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_ROW = ConfigDict(from_attributes=True)
+
+
+class DatasetReference(BaseModel):
+    """A dataset that stays where it lies; `path` or `uri`, not both."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str | None = Field(None, description="default: the last part of its path", examples=["digits"])
+    name: str | None = Field(None, max_length=255)
+    path: str | None = Field(None, description="absolute, on the platform's machine", examples=["/data/digits"])
+    uri: str | None = Field(None, description="a prefix ending in a slash, or one .zip", examples=["s3://data/digits/"])
+
+
+class DatasetUpload(BaseModel):
+    """The fields that may stand beside an uploaded `file`, in multipart/form-data."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str | None = None
+    name: str | None = Field(None, max_length=255)
+
+
+class DatasetView(BaseModel):
+    """A dataset, and what the last check saw."""
+
+    model_config = _ROW
+
+    id: str
+    name: str
+    uri: str = Field(description="a prefix ending in a slash, or one .zip")
+    source: str = Field(description="upload or reference")
+    layout: str | None = Field(examples=["D1"])
+    task: str | None
+    classes: list[Any] | None
+    counts: dict[str, Any] | None
+    version_hash: str | None
+    checked_at: datetime | None
+    created_at: datetime
+
+
+class DatasetDetail(DatasetView):
+    """A dataset with the whole report of its last check."""
+
+    check_report: dict[str, Any] | None
+
+
+class DatasetList(BaseModel):
+    """All datasets, newest first."""
+
+    items: list[DatasetView]
+
+
+class SnapshotView(BaseModel):
+    """What a job trained on; it never changes."""
+
+    model_config = _ROW
+
+    id: str
+    dataset_id: str
+    version_hash: str
+    layout: str | None
+    task: str | None
+    classes: list[Any]
+    counts: dict[str, Any]
+    created_at: datetime
+
+
+class SnapshotDetail(SnapshotView):
+    """A snapshot with the ids of its images, split by split."""
+
+    split: dict[str, Any]
+
+
+class SnapshotList(BaseModel):
+    """The snapshots of a dataset, newest first."""
+
+    items: list[SnapshotView]

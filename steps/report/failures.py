@@ -1,0 +1,61 @@
+"""Reads the workflow's own list of failures and finds the one that says why."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+GENERIC = re.compile(
+    r"No more retries left|retryStrategy\.expression evaluated|^child '|omitted|^Retry|Max duration limit",
+    re.IGNORECASE,
+)
+EXIT = re.compile(r"^(?:main|wait|init): (?:Error|OOMKilled) \(exit code (\d+)\)(?:: )?")
+TYPED = re.compile(r"\b([A-Z]+_ERROR): (.+)", re.DOTALL)
+STOPPED = re.compile(
+    r"shutdown with strategy|Stopped with strategy|workflow (?:was )?(?:stopped|terminated)", re.IGNORECASE
+)
+OUT_OF_MEMORY = re.compile(r"OOMKilled|exit code 137")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a workflow failed, in the platform's words; `stopped` means that somebody ended it."""
+
+    error_type: str
+    message: str
+    detail: str | None = None
+    stopped: bool = False
+
+
+def read_failures(text: str) -> list[Mapping[str, Any]]:
+    """Parses `{{workflow.failures}}`, which is JSON, or JSON in a JSON string; empty where it is neither."""
+    value: Any = text
+    for _ in range(3):
+        if not isinstance(value, str):
+            break
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def first_failure(text: str, *, status: str) -> Failure:
+    """Picks the failure that came first and says something, and gives it a type."""
+    found = sorted(read_failures(text), key=lambda item: str(item.get("finishedAt") or "~"))
+    telling = [item for item in found if item.get("message") and not GENERIC.search(str(item["message"]))]
+    if not (telling or found):
+        return Failure(error_type="UNKNOWN_ERROR", message=f"the workflow ended as {status or 'failed'}, cause unknown")
+    chosen = (telling or found)[0]
+    step = re.sub(r"\(\d+\)$", "", str(chosen.get("displayName") or chosen.get("templateName") or "a step"))
+    words = str(chosen.get("message") or "it gave no message").strip()
+    if STOPPED.search(words):
+        return Failure(error_type="UNKNOWN_ERROR", message=f"{step} was stopped: {words}", stopped=True)
+    if typed := TYPED.search(words):
+        return Failure(error_type=typed[1], message=typed[2].strip())
+    if OUT_OF_MEMORY.search(words):
+        cure = "lower batch or image_size, or ask for more memory"
+        return Failure(error_type="RESOURCE_ERROR", message=f"{step} ran out of memory ({words}); {cure}", detail="oom")
+    plain = EXIT.sub("", words) or words
+    return Failure(error_type="TRAINING_ERROR" if step == "train" else "UNKNOWN_ERROR", message=f"{step}: {plain}")

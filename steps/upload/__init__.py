@@ -1,0 +1,1 @@
+"""The upload step: makes sure that checkpoints, logs and plots of a training lie in storage."""

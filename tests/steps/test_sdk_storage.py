@@ -1,0 +1,235 @@
+"""The SDK's files: folders and S3 alike, whole or not at all, and a dataset that is already there."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from steps import trainer_sdk
+from steps.trainer_sdk import Storage, TrainerError, TrainerSDK
+from tests.steps.wire import Platform, environment
+
+RCLONE = Path(sys.executable).with_name("rclone")
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A real S3 server over a folder; gives the variables that lead to it."""
+    root = tmp_path_factory.mktemp("s3")
+    (root / "bucket").mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [RCLONE, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "key,secret", root]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert server.stderr is not None
+    assert any("Starting s3 server" in line for line in server.stderr)
+    yield {
+        "STORAGE_TYPE": "minio",
+        "STORAGE_BUCKET": "bucket",
+        "MINIO_ENDPOINT": f"http://127.0.0.1:{port}",
+        "MINIO_ACCESS_KEY": "key",
+        "MINIO_SECRET_KEY": "secret",
+    }
+    server.terminate()
+    server.communicate()
+
+
+@pytest.fixture(params=["file", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Storage, str]:
+    """A storage and a prefix in it of the test's own."""
+    if request.param == "file":
+        return Storage({"STORAGE_TYPE": "file"}), f"file://{tmp_path}/store/a%20b/"
+    return Storage(request.getfixturevalue("s3")), f"s3://bucket/{tmp_path.name}/a b/"
+
+
+def test_what_goes_up_comes_down(place: tuple[Storage, str], tmp_path: Path) -> None:
+    storage, prefix = place
+    (tmp_path / "w.bin").write_bytes(b"w" * 100_000)
+    digest = hashlib.sha256(b"w" * 100_000).hexdigest()
+    stored = storage.upload(tmp_path / "w.bin", f"{prefix}x/w.bin")
+    assert stored == {"uri": f"{prefix}x/w.bin", "size": 100_000, "sha256": digest}
+    assert storage.stat(f"{prefix}x/w.bin") == stored
+    assert storage.exists(prefix)
+    assert storage.exists(f"{prefix}x/w.bin")
+    assert not storage.exists(f"{prefix}x/w")
+    assert not storage.exists(f"{prefix}y/")
+    assert list(storage.list(prefix)) == [("x/w.bin", 100_000)]
+    with storage.open(f"{prefix}x/w.bin") as stream:
+        assert stream.read(3) == b"www"
+    assert storage.download(f"{prefix}x/w.bin", tmp_path / "new" / "w").read_bytes() == b"w" * 100_000
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["w"]
+
+
+def test_what_is_not_there_is_named(place: tuple[Storage, str], tmp_path: Path) -> None:
+    storage, prefix = place
+    with pytest.raises(TrainerError, match=r"absent\.bin") as caught:
+        storage.download(f"{prefix}absent.bin", tmp_path / "x")
+    assert (caught.value.error_type, caught.value.exit_code) == ("DATASET_ERROR", 1)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_storage_that_is_away_is_a_temporary_failure(
+    s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    storage = Storage({**s3, "MINIO_ENDPOINT": "http://127.0.0.1:9"})
+    storage.s3.meta.events.register("needs-retry.*", lambda **_: None)
+    (tmp_path / "w").write_bytes(b"w")
+    with pytest.raises(TrainerError) as caught:
+        storage.upload(tmp_path / "w", "s3://bucket/w")
+    assert (caught.value.error_type, caught.value.exit_code) == ("NETWORK_ERROR", 75)
+
+
+def test_wrong_keys_are_no_temporary_failure(s3: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"w")
+    with pytest.raises(TrainerError) as caught:
+        Storage({**s3, "MINIO_SECRET_KEY": "wrong"}).upload(tmp_path / "w", "s3://bucket/w")
+    assert caught.value.exit_code == 1
+
+
+def test_a_full_disk_is_named_with_its_cure(
+    workspace: Path, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sdk = TrainerSDK(environment(workspace, url=platform.url), heartbeat_seconds=0)
+    (workspace / "w.json").write_text("{}")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(trainer_sdk.os, "fsync", full)
+    assert sdk.run(lambda sdk: sdk.upload_checkpoint(workspace / "w.json")) == 1
+    (done,) = platform.calls("done")
+    assert (done["error_type"], done["detail"]) == ("RESOURCE_ERROR", "disk_full")
+    assert "best.json: free space there, or give the job a larger volume" in done["error"]
+    assert not [path for path in (workspace / "store").rglob("*") if path.is_file()]
+
+
+def test_uploads_aside_do_not_wait_and_the_latest_wins(workspace: Path, platform: Platform) -> None:
+    with TrainerSDK(environment(workspace, url=platform.url), heartbeat_seconds=0) as sdk:
+        for epoch in range(1, 21):
+            (workspace / "last.json").write_text(str(epoch))  # in place, as some frameworks do
+            sdk.upload_async(workspace / "last.json", "last", {"loss": 1 / epoch}, epoch)
+        uris = sdk.flush()
+    assert uris == {"last": f"{sdk.checkpoints_uri}last.json"}
+    assert Path(uris["last"].removeprefix("file://")).read_text() == "20"
+    told = [body["data"] for body in platform.calls("event")]
+    assert told[-1]["epoch"] == 20
+    assert told[-1]["sha256"] == hashlib.sha256(b"20").hexdigest()
+    assert list((workspace / "tmp").iterdir()) == []
+
+
+def test_an_upload_aside_that_fails_is_a_warning(workspace: Path, platform: Platform) -> None:
+    (workspace / "store").write_text("a file where a folder should be")
+    (workspace / "last.json").write_text("{}")
+    with TrainerSDK(environment(workspace, url=platform.url), heartbeat_seconds=0) as sdk:
+        sdk.upload_async(workspace / "last.json", "last")
+        assert sdk.flush() == {}
+    (event,) = platform.calls("event")
+    assert (event["event_type"], event["level"]) == ("checkpoint_upload_failed", "warning")
+
+
+def test_files_go_below_the_logs(workspace: Path) -> None:
+    sdk = TrainerSDK(environment(workspace, url=None))
+    (workspace / "p.png").write_text("p")
+    uri = sdk.upload_file(workspace / "p.png", "job1/a b.png", content_type="image/png", storage_type="internal")
+    assert uri == f"{sdk.logs_uri}job1/a%20b.png"
+    assert (workspace / "store/logs/job-7k3mqz2x/job1/a b.png").read_text() == "p"
+    with pytest.raises(TrainerError, match=r"without '\.\.'"):
+        sdk.upload_file(workspace / "p.png", "../p.png")
+    with pytest.raises(TrainerError, match=r"absent\.pt does not exist") as caught:
+        sdk.upload_checkpoint(workspace / "absent.pt")
+    assert caught.value.error_type == "CHECKPOINT_ERROR"
+
+
+METHODS: list[Callable[[TrainerSDK, Path], str]] = [
+    lambda sdk, dest: sdk.download_dataset("digits", dest),
+    lambda sdk, dest: sdk.download_dataset("digits", dest=dest),
+    lambda sdk, dest: sdk.download_dataset_selective("digits", str(dest)),
+    lambda sdk, dest: sdk.download_dataset_with_cache(
+        snapshot_id="snap_a", dataset_id="digits", dataset_version_hash="dsv1:0", dest_dir=str(dest)
+    ),
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_in_a_pipeline_the_dataset_is_there(workspace: Path, tmp_path: Path, method: Callable[..., str]) -> None:
+    (workspace / "dataset").mkdir()
+    sdk = TrainerSDK(environment(workspace, url=None, DATASET_S3_URI="s3://never/asked/"))
+    assert method(sdk, tmp_path / "elsewhere") == str(workspace / "dataset")
+    assert not (tmp_path / "elsewhere").exists()
+    inside = workspace / "tmp" / "mine"
+    assert method(sdk, inside) == str(inside)
+    assert inside.readlink() == workspace / "dataset"
+    assert method(sdk, workspace / "dataset") == str(workspace / "dataset")
+
+
+def test_in_a_pipeline_the_conversion_is_there(workspace: Path) -> None:
+    sdk = TrainerSDK(environment(workspace, url=None))
+    with pytest.raises(TrainerError, match="no yolo dataset") as caught:
+        sdk.convert_dataset(str(workspace), "dice", "yolo")
+    assert caught.value.error_type == "CONFIG_ERROR"
+    (workspace / "converted").mkdir()
+    (workspace / "converted" / "data.yaml").write_text("names: [a]")
+    assert sdk.convert_dataset(
+        dataset_dir="/tmp/dataset", source_format="dice", target_format="yolo", split_config={}, task_type="detection"
+    ) == str(workspace / "converted")
+    with pytest.raises(TrainerError, match="no coco dataset"):
+        sdk.convert_dataset("", "dice", "coco")
+
+
+def test_outside_a_pipeline_a_prefix_is_fetched(place: tuple[Storage, str], s3: dict[str, str], tmp_path: Path) -> None:
+    storage, prefix = place
+    (tmp_path / "a.json").write_text("{}")
+    for name in ("annotations.json", "images/1.png"):
+        storage.upload(tmp_path / "a.json", prefix + name)
+    sdk = TrainerSDK({**s3, "WORK_DIR": str(tmp_path / "none"), "DATASET_S3_URI": prefix})
+    folder = Path(sdk.download_dataset("digits", tmp_path / "got"))
+    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*.*")) == ["annotations.json", "images/1.png"]
+    with pytest.raises(TrainerError, match="nothing lies below"):
+        TrainerSDK({**s3, "DATASET_S3_URI": f"{prefix}none/", "TMP_DIR": str(tmp_path)}).download_dataset()
+
+
+def _zip(path: Path, *names: str) -> str:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    return f"file://{path}"
+
+
+def test_outside_a_pipeline_a_zip_is_unpacked_safely(tmp_path: Path) -> None:
+    def fetch(uri: str, dest: str) -> Path:
+        sdk = TrainerSDK({"WORK_DIR": str(tmp_path / "none"), "DATASET_S3_URI": uri})
+        return Path(sdk.download_dataset("digits", tmp_path / dest))
+
+    folder = fetch(_zip(tmp_path / "good.zip", "annotations.json", "images/1.png"), "good")
+    assert (folder / "images" / "1.png").read_text() == "x"
+    with pytest.raises(TrainerError, match="unsafe name"):
+        fetch(_zip(tmp_path / "bad.zip", "../out.txt"), "sub/bad")
+    assert not (tmp_path / "sub" / "out.txt").exists()
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(30 << 20))
+    with pytest.raises(TrainerError, match="200 times"):
+        fetch(f"file://{tmp_path}/bomb.zip", "bomb")
+
+
+def test_a_checkpoint_comes_down(workspace: Path) -> None:
+    sdk = TrainerSDK(environment(workspace, url=None))
+    (workspace / "w.pt").write_text("w")
+    uri = sdk.upload_checkpoint(workspace / "w.pt", "epoch_50")
+    assert uri.endswith("/epoch_50.pt")
+    assert sdk.download_checkpoint(uri, workspace / "p.pt") == str(workspace / "p.pt")
+    assert (workspace / "p.pt").read_text() == "w"
+    with pytest.raises(TrainerError) as caught:
+        sdk.download_checkpoint(uri + "x", workspace / "q.pt")
+    assert caught.value.error_type == "CHECKPOINT_ERROR"
+    assert os.listdir(workspace / "tmp") == []
