@@ -120,7 +120,7 @@ def unzip(archive, folder):
 def _plain(fields):
     """Returns fields as strict JSON knows them: NaN and infinity become null, metrics that were are named beside."""
     odd = []
-    text = json.dumps(fields, default=lambda value: value.item() if hasattr(value, "item") else str(value))
+    text = json.dumps(fields, skipkeys=True, default=lambda value: getattr(value, "tolist", value.__str__)())
     fields = json.loads(text, parse_constant=odd.append)
     metrics = fields.get("metrics") or fields.get("final_metrics") or {}
     return {**fields, "non_finite": [name for name in metrics if metrics[name] is None]} if odd else fields
@@ -445,6 +445,8 @@ class TrainerSDK:
         cause = sys.exc_info()[1]
         if isinstance(cause, TrainerError):  # it knows better than a trainer's last `except`
             error_type, detail = cause.error_type, detail or cause.detail
+        elif getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            error_type, detail = ErrorType.RESOURCE_ERROR, "disk_full"
         kind, message = ErrorType(error_type).value, str(message) or "failed without a message"
         self.log("ERROR", f"{kind}: {message}")
         self.fail_line(f"{kind}: {message}")
@@ -577,6 +579,10 @@ class TrainerSDK:
             dest.parent.mkdir(parents=True, exist_ok=True)
             dest.symlink_to(found)
             return str(dest)
+        if not uri and self.environ.get("STORAGE_TYPE", "file") == "file":
+            raise TrainerError(
+                ErrorType.DATASET_ERROR, f"no dataset at {found}, and no DATASET_S3_URI to fetch one from"
+            )
         uri = uri or f"s3://{self.environ.get('STORAGE_BUCKET')}/datasets/{dataset_id or self.dataset_id}/"
         self.event("dataset_download_started", uri)
         escape = quote if uri.startswith("file:") else str

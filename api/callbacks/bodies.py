@@ -28,7 +28,7 @@ class BodyTooLarge(TiphysError):
     code, status, title = "body_too_large", 413, "Body too large"
 
 
-class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The contract's fields of a heartbeat."""
 
     trace_id: str
@@ -45,7 +45,7 @@ class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Metrics that were NaN or infinite and are null in here, since JSON has no word for them."""
 
 
-class Beat(msgspec.Struct, frozen=True):
+class Beat(msgspec.Struct, frozen=True, gc=False):
     """One heartbeat as understood: the contract's fields, what else was said, which metrics were no number."""
 
     reading: Reading

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection
 
 from api.callbacks.bodies import Beat
-from api.callbacks.statements import Statements, encoded
+from api.callbacks.statements import JobRow, Statements
 from api.errors import NotFound, TiphysError, TraceMismatch
 from api.jobs.status import TERMINAL, State
 
@@ -46,72 +46,59 @@ class _Batch:
 class HeartbeatStore:
     """Writes deliveries, many in one transaction."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._sql = Statements(dialect)
+    def __init__(self, statements: Statements) -> None:
+        self._sql = statements
 
     def store(self, connection: Connection, deliveries: Sequence[Delivery]) -> list[Answer]:
         """Writes what the deliveries bring in the connection's transaction; returns one answer each."""
-        ids = sorted({delivery.job_id for delivery in deliveries})
-        jobs = {row.id: row for row in connection.execute(self._sql.jobs, {"ids": ids})}
+        jobs = self._sql.jobs(connection, sorted({delivery.job_id for delivery in deliveries}))
         batch = _Batch()
-        answers = [self._take(batch, jobs.get(delivery.job_id), delivery) for delivery in deliveries]
+        answers = [_take(batch, jobs.get(delivery.job_id), delivery) for delivery in deliveries]
         rows = list(batch.rows.values())
-        if rows and self._sql.add.run(connection, [self._encoded(row) for row in rows]) != len(rows):
+        if rows and self._sql.add(connection, rows) != len(rows):
             for row in rows:
                 self._merge(connection, row)
         if batch.jobs:
-            self._sql.follow.run(connection, [self._followed(now) for now in batch.jobs.values()])
+            self._sql.follow(connection, list(batch.jobs.values()))
         if batch.warnings:
-            self._sql.warn.run(connection, [self._warned(event) for event in batch.warnings.values()])
+            self._sql.warn(connection, list(batch.warnings.values()))
         return answers
 
     def _merge(self, connection: Connection, row: dict[str, Any]) -> None:
         """Lets the row that is there learn what the new one knows; one that was just added knows it all."""
-        key = {name: row[name] for name in ("job_id", "attempt", "epoch", "step")}
-        old = connection.execute(self._sql.known, key).mappings().one()
-        merged = _merged(dict(old), row)
+        old = self._sql.known(connection, row)
+        merged = _merged(old, row)
         if merged is not None:
             # It gets a new number, so that streams, which follow numbers, tell it again.
-            connection.execute(self._sql.forget, {"old_seq": old["seq"]})
-            self._sql.add.run(connection, [self._encoded(merged)])
+            self._sql.forget(connection, old["seq"])
+            self._sql.add(connection, [merged])
 
-    def _encoded(self, row: dict[str, Any]) -> dict[str, Any]:
-        coded = {name: encoded(row[name]) for name in ("metrics", "extra")}
-        return row | coded | {"received_at": self._sql.moment(row["received_at"])}
 
-    def _followed(self, now: dict[str, Any]) -> dict[str, Any]:
-        coded = {"to_metrics": encoded(now["to_metrics"])}
-        return now | coded | {"to_last_heartbeat_at": self._sql.moment(now["to_last_heartbeat_at"])}
-
-    def _warned(self, event: dict[str, Any]) -> dict[str, Any]:
-        return event | {"data": encoded(event["data"]), "created_at": self._sql.moment(event["created_at"])}
-
-    def _take(self, batch: _Batch, job: Any, delivery: Delivery) -> Answer:
-        if job is None:
-            return NotFound(f"there is no job {delivery.job_id}", cure="it may have been deleted; stop training")
-        for beat in delivery.beats:
-            if delivery.traced and beat.reading.trace_id != job.trace_id:
-                return TraceMismatch(
-                    f"trace_id {beat.reading.trace_id!r} is not that of job {job.id}",
-                    cure="send the TRACE_ID of the environment",
-                )
-        state = State(job.state)
-        applies = delivery.attempt == job.attempt and state not in TERMINAL
-        if applies and job.id not in batch.jobs:
-            batch.jobs[job.id] = {
-                "job_id": job.id,
-                "to_epoch": job.epoch,
-                "to_total_epochs": job.total_epochs,
-                "to_progress": job.progress,
-                "to_metrics": self._sql.metrics_of(job),
-            }
-        for beat in delivery.beats:
-            _add_row(batch, delivery, beat)
-            if applies:
-                _follow(batch.jobs[job.id], delivery, beat)
-            if beat.not_finite:
-                _warn(batch, delivery, beat)
-        return delivery.attempt >= job.attempt and state not in _STOPPING
+def _take(batch: _Batch, job: JobRow | None, delivery: Delivery) -> Answer:
+    if job is None:
+        return NotFound(f"there is no job {delivery.job_id}", cure="it may have been deleted; stop training")
+    for beat in delivery.beats:
+        if delivery.traced and beat.reading.trace_id != job.trace_id:
+            return TraceMismatch(
+                f"trace_id {beat.reading.trace_id!r} is not that of job {job.id}",
+                cure="send the TRACE_ID of the environment",
+            )
+    applies = delivery.attempt == job.attempt and job.state not in TERMINAL
+    if applies and job.id not in batch.jobs:
+        batch.jobs[job.id] = {
+            "job_id": job.id,
+            "epoch": job.epoch,
+            "total_epochs": job.total_epochs,
+            "progress": job.progress,
+            "metrics": job.metrics,
+        }
+    for beat in delivery.beats:
+        _add_row(batch, delivery, beat)
+        if applies:
+            _follow(batch.jobs[job.id], delivery, beat)
+        if beat.not_finite:
+            _warn(batch, delivery, beat)
+    return delivery.attempt >= job.attempt and job.state not in _STOPPING
 
 
 def _add_row(batch: _Batch, delivery: Delivery, beat: Beat) -> None:
@@ -152,27 +139,29 @@ def overlaid(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str
     """Returns both together: what is new and not null wins, a null only fills a place that was empty."""
     if not old or not new:
         return new or old
+    if None not in new.values():
+        return old | new
     return old | {name: value for name, value in new.items() if value is not None or name not in old}
 
 
 def _follow(now: dict[str, Any], delivery: Delivery, beat: Beat) -> None:
     reading = beat.reading
-    now["to_last_heartbeat_at"] = delivery.received_at
-    here, epoch = now["to_epoch"], reading.epoch
+    now["last_heartbeat_at"] = delivery.received_at
+    here, epoch = now["epoch"], reading.epoch
     # Heartbeats arrive out of order: an older one fills what is missing and never takes the job back.
     late = epoch is not None and here is not None and epoch < here
     if reading.total_epochs and not late:
-        now["to_total_epochs"] = reading.total_epochs
+        now["total_epochs"] = reading.total_epochs
     if epoch is not None and not late:
-        now["to_epoch"] = epoch
+        now["epoch"] = epoch
     progress = reading.progress
-    if progress is None and epoch is not None and now["to_total_epochs"]:
-        progress = min(100.0, 100.0 * epoch / now["to_total_epochs"])
+    if progress is None and epoch is not None and now["total_epochs"]:
+        progress = min(100.0, 100.0 * epoch / now["total_epochs"])
     if progress is not None:
-        now["to_progress"] = max(progress, now["to_progress"] or 0.0)
+        now["progress"] = max(progress, now["progress"] or 0.0)
     if reading.metrics:
-        first, second = (reading.metrics, now["to_metrics"]) if late else (now["to_metrics"], reading.metrics)
-        now["to_metrics"] = overlaid(first, second)
+        first, second = (reading.metrics, now["metrics"]) if late else (now["metrics"], reading.metrics)
+        now["metrics"] = overlaid(first, second)
 
 
 def _warn(batch: _Batch, delivery: Delivery, beat: Beat) -> None:

@@ -1,84 +1,175 @@
-"""The statements of the hot path, compiled once: what SQLAlchemy costs a row would be half of a heartbeat's price."""
+"""The statements of the hot path for any database, built once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
-from sqlalchemy import Connection, Dialect, Executable, Text, bindparam, delete, select, type_coerce, update
+from sqlalchemy import Connection, Dialect, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.models import Event, Heartbeat, Job
 
-_ROW = (
-    "job_id",
-    "attempt",
-    "epoch",
-    "step",
-    "total_epochs",
-    "total_steps",
-    "progress",
-    "metrics",
-    "extra",
-    "received_at",
-)
-_KEY = ("job_id", "attempt", "epoch", "step")
-_EVENT = ("job_id", "attempt", "kind", "level", "event_type", "message", "data", "key", "created_at")
+KEY = ("job_id", "attempt", "epoch", "step")
+ROW = (*KEY, "total_epochs", "total_steps", "progress", "metrics", "extra", "received_at")
+EVENT = ("job_id", "attempt", "kind", "level", "event_type", "message", "data", "key", "created_at")
+FOLLOWED = ("last_heartbeat_at", "epoch", "total_epochs", "progress", "metrics")
+
+Row = Mapping[str, Any]
 
 
-class Many:
-    """One statement for many rows, given to the driver as it is; values are encoded by `encoded` before."""
+class JobRow(NamedTuple):
+    """What a heartbeat has to know of its job."""
 
-    def __init__(self, statement: Executable, dialect: Dialect) -> None:
-        compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # every executable we pass compiles
-        self._sql: str = compiled.string
-        self._pick: Callable[[Mapping[str, Any]], Any] = (
-            itemgetter(*compiled.positiontup) if compiled.positional else dict
-        )
-
-    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Runs it for each row; returns how many rows of the database it touched."""
-        return connection.exec_driver_sql(self._sql, [self._pick(row) for row in rows]).rowcount
+    id: str
+    attempt: int
+    state: str
+    trace_id: str
+    epoch: int | None
+    total_epochs: int | None
+    progress: float | None
+    metrics: dict[str, Any] | None
 
 
-class Statements:
-    """All of them, for one dialect."""
+class Statements(Protocol):
+    """What the store says to a database, in the transaction of a connection."""
+
+    def jobs(self, connection: Connection, ids: Sequence[str]) -> dict[str, JobRow]:
+        """Returns the jobs that there are."""
+        ...
+
+    def add(self, connection: Connection, rows: Sequence[Row]) -> int:
+        """Adds heartbeats whose key is new; returns how many were."""
+        ...
+
+    def follow(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Lets jobs follow their heartbeats; a row is `job_id` and the columns of `FOLLOWED`."""
+        ...
+
+    def warn(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Adds events whose key is new."""
+        ...
+
+    def known(self, connection: Connection, row: Row) -> dict[str, Any]:
+        """Returns the stored heartbeat that has a row's key, with its `seq`."""
+        ...
+
+    def forget(self, connection: Connection, seq: int) -> None:
+        """Removes one heartbeat."""
+        ...
+
+
+class CoreStatements:
+    """In SQLAlchemy's words: PostgreSQL, and whatever else may come."""
 
     def __init__(self, dialect: Dialect) -> None:
         beats, jobs = Heartbeat.__table__, Job.__table__
-        self.text_json = dialect.name == "sqlite"
-        new = sqlite.insert if self.text_json else postgresql.insert
-        here = [beats.c[name] == bindparam(name) for name in _KEY]
-        self.known = select(*(beats.c[name] for name in (*_ROW, "seq"))).where(*here)
-        self.forget = delete(Heartbeat).where(beats.c.seq == bindparam("old_seq"))
-        self.add = Many(new(Heartbeat).values(_values(_ROW)).on_conflict_do_nothing(), dialect)
-        self.warn = Many(new(Event).values(_values(_EVENT)).on_conflict_do_nothing(), dialect)
-        followed = ("last_heartbeat_at", "epoch", "total_epochs", "progress", "metrics")
-        moved = update(Job).where(jobs.c.id == bindparam("job_id")).values({n: bindparam(f"to_{n}") for n in followed})
-        self.follow = Many(moved, dialect)
-        metrics = type_coerce(jobs.c.metrics, Text) if self.text_json else jobs.c.metrics
-        columns = [jobs.c[n] for n in ("id", "attempt", "state", "trace_id", "epoch", "total_epochs", "progress")]
-        self.jobs = select(*columns, metrics.label("metrics")).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+        new = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+        self._jobs = select(*(jobs.c[name] for name in JobRow._fields)).where(
+            jobs.c.id.in_(bindparam("ids", expanding=True))
+        )
+        self._add = new(Heartbeat).on_conflict_do_nothing()
+        self._warn = new(Event).on_conflict_do_nothing()
+        self._follow = (
+            update(Job)
+            .where(jobs.c.id == bindparam("job_id"))
+            .values({name: bindparam(f"to_{name}") for name in FOLLOWED})
+        )
+        self._known = select(beats).where(*(beats.c[name] == bindparam(name) for name in KEY))
+        self._forget = delete(Heartbeat).where(beats.c.seq == bindparam("old"))
 
-    def moment(self, at: datetime) -> Any:
-        """Returns a moment as the driver takes it."""
-        naive = at.astimezone(UTC).replace(tzinfo=None)
-        return naive.isoformat(" ", "microseconds") if self.text_json else naive
+    def jobs(self, connection: Connection, ids: Sequence[str]) -> dict[str, JobRow]:
+        return {row.id: JobRow(*row) for row in connection.execute(self._jobs, {"ids": list(ids)})}
 
-    def metrics_of(self, job: Any) -> dict[str, Any] | None:
-        """Returns a job's metrics from a row of `jobs`."""
-        told = job.metrics
-        metrics: dict[str, Any] | None = msgspec.json.decode(told) if isinstance(told, str) else told
-        return metrics
+    def add(self, connection: Connection, rows: Sequence[Row]) -> int:
+        return connection.execute(self._add, [dict(row) for row in rows]).rowcount
+
+    def follow(self, connection: Connection, rows: Sequence[Row]) -> None:
+        named = [{"job_id": row["job_id"]} | {f"to_{name}": row[name] for name in FOLLOWED} for row in rows]
+        connection.execute(self._follow, named)
+
+    def warn(self, connection: Connection, rows: Sequence[Row]) -> None:
+        connection.execute(self._warn, [dict(row) for row in rows])
+
+    def known(self, connection: Connection, row: Row) -> dict[str, Any]:
+        return dict(connection.execute(self._known, {name: row[name] for name in KEY}).mappings().one())
+
+    def forget(self, connection: Connection, seq: int) -> None:
+        connection.execute(self._forget, {"old": seq})
 
 
-def encoded(value: Any) -> str | None:
-    """Returns a JSON column's value as the driver takes it; None is SQL's NULL."""
-    return None if value is None else msgspec.json.encode(value).decode()
+class SqliteStatements(CoreStatements):
+    """In SQLite's own: a statement for many rows is one step, and each step gives up the interpreter's lock once.
+
+    Row by row the writer would stand in line for that lock a hundred times a transaction, behind the event loop.
+    """
+
+    _CHUNK = 1000  # times the columns of a heartbeat: below the 32 766 variables a statement may have
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        columns = ", ".join(JobRow._fields)
+        self._jobs_sql = (
+            f"SELECT json_group_array(json_array({columns})) FROM jobs WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608  # our own names
+        )
+        self._decode = msgspec.json.Decoder(list[tuple[str, int, str, str, int | None, int | None, float | None, Any]])
+        self._follow_sql = "UPDATE jobs SET {} FROM v WHERE jobs.id = v.job_id".format(
+            ", ".join(f"{name} = v.{name}" for name in FOLLOWED)
+        )
+
+    def jobs(self, connection: Connection, ids: Sequence[str]) -> dict[str, JobRow]:
+        told = connection.exec_driver_sql(self._jobs_sql, (encoded(list(ids)),)).scalar_one()
+        rows = self._decode.decode(told)
+        return {row[0]: JobRow(*row[:7], msgspec.json.decode(row[7]) if row[7] else None) for row in rows}
+
+    def add(self, connection: Connection, rows: Sequence[Row]) -> int:
+        return self._insert(connection, "heartbeats", ROW, rows)
+
+    def warn(self, connection: Connection, rows: Sequence[Row]) -> None:
+        self._insert(connection, "events", EVENT, rows)
+
+    def follow(self, connection: Connection, rows: Sequence[Row]) -> None:
+        names = ("job_id", *FOLLOWED)
+        for part in self._chunks(rows):
+            sql = f"WITH v({', '.join(names)}) AS (VALUES {_places(names, part)}) {self._follow_sql}"
+            connection.exec_driver_sql(sql, _values(names, part))
+
+    def _insert(self, connection: Connection, table: str, names: Sequence[str], rows: Sequence[Row]) -> int:
+        count = 0
+        for part in self._chunks(rows):
+            sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES {_places(names, part)} ON CONFLICT DO NOTHING"  # noqa: S608  # our own names
+            count += connection.exec_driver_sql(sql, _values(names, part)).rowcount
+        return count
+
+    def _chunks(self, rows: Sequence[Row]) -> list[Sequence[Row]]:
+        return [rows[start : start + self._CHUNK] for start in range(0, len(rows), self._CHUNK)]
 
 
-def _values(names: Sequence[str]) -> dict[str, Any]:
-    return {name: bindparam(name) for name in names}
+def statements_for(dialect: Dialect) -> Statements:
+    """Returns the statements that suit a database."""
+    return SqliteStatements(dialect) if dialect.name == "sqlite" else CoreStatements(dialect)
+
+
+def encoded(value: Any) -> str:
+    """Returns a value as JSON text."""
+    return msgspec.json.encode(value).decode()
+
+
+def _places(names: Sequence[str], rows: Sequence[Row]) -> str:
+    one = f"({', '.join('?' * len(names))})"
+    return ", ".join([one] * len(rows))
+
+
+def _values(names: Sequence[str], rows: Sequence[Row]) -> tuple[Any, ...]:
+    return tuple([_plain(row[name]) for row in rows for name in names])
+
+
+def _plain(value: Any) -> Any:
+    """SQLite's own types: JSON is text, and a moment is text in UTC without its offset, as SQLAlchemy keeps both."""
+    if isinstance(value, dict | list):
+        return encoded(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+    return value

@@ -16,6 +16,7 @@ from api.auth import JobClaims
 from api.callbacks.bodies import Beat
 from api.callbacks.faults import as_answer, is_busy, not_running
 from api.callbacks.heartbeats import Answer, Delivery, HeartbeatStore
+from api.callbacks.statements import statements_for
 from api.db import Database
 from api.errors import StorageFull, TiphysError
 
@@ -38,7 +39,7 @@ class HeartbeatWriter:
     def __init__(self, database: Database, *, notify: Callable[[str], None]) -> None:
         self._database = database
         self._notify = notify
-        self._store = HeartbeatStore(database.engine.dialect)
+        self._store = HeartbeatStore(statements_for(database.engine.dialect))
         self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 

@@ -36,10 +36,12 @@ def snapshots(session: Session, dataset_id: str) -> Sequence[Snapshot]:
 
 def snapshot(session: Session, dataset_id: str, snapshot_id: str) -> Snapshot:
     """Returns one snapshot of a dataset; raises NotFound."""
+    one(session, dataset_id)
     found = session.get(Snapshot, snapshot_id)
     if found is None or found.dataset_id != dataset_id:
         known = [item.id for item in snapshots(session, dataset_id)]
-        raise NotFound(f"dataset {dataset_id!r} has no snapshot {snapshot_id!r}", cure=suggest(snapshot_id, known))
+        cure = suggest(snapshot_id, known) if known else "train a job on it: each takes a snapshot of what it sees"
+        raise NotFound(f"dataset {dataset_id!r} has no snapshot {snapshot_id!r}", cure=cure)
     return found
 
 

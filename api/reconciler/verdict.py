@@ -87,7 +87,7 @@ def _gone(ending: Ending) -> Verdict:
         warning = "The workflow was deleted before its end was seen; the trainer's own report counts."
         return Verdict(State.SUCCEEDED, Reason.COMPLETED, _completed(ending), (warning,))
     if done.get("status") == "failed":
-        return _by_word(done, "train", ())
+        return _by_word(ending, done, "train", ())
     what = "The workflow was deleted in the engine, not through Tiphys"
     return Verdict(State.FAILED, Reason.WORKFLOW_DELETED, with_cure(what, Reason.WORKFLOW_DELETED))
 
@@ -102,7 +102,7 @@ def _succeeded(
     )
     said = (done or {}).get("status")
     if said == "failed":
-        return _by_word(done or {}, "train", warnings)
+        return _by_word(ending, done or {}, "train", warnings)
     if said == "cancelled":
         what = "The trainer was told to end (SIGTERM) and did, before it had finished"
         return Verdict(State.FAILED, Reason.PREEMPTED, with_cure(what, Reason.PREEMPTED), warnings)
@@ -143,31 +143,37 @@ def _failed(ending: Ending, culprit: Node, nodes: Mapping[str, Node], done: Mapp
         what = f"Step {culprit.step} finished its work, but the platform could not be told"
         return Verdict(State.FAILED, Reason.REPORT_FAILED, with_cure(what, Reason.REPORT_FAILED))
     if said == "failed":
-        return _by_word(done or {}, culprit.step, ())
+        return _by_word(ending, done or {}, culprit.step, ())
     if found is not None:
         return Verdict(State.FAILED, found.reason, with_cure(found.what, found.reason))
     words = own_words(culprit.message)
     named, words = split_named(words)
-    reason = reason_in(words, named or STEP_REASONS.get(culprit.step, Reason.UNKNOWN_ERROR))
-    if culprit.step == "upload" and not ending.checkpoints:
-        # Only where the records agree: a step that overlooks a recorded checkpoint has another fault.
-        missing = reason is Reason.CHECKPOINT_ERROR or tells_of_no_checkpoint(words)
-        reason = Reason.NO_CHECKPOINT if missing else reason
+    reason = named or STEP_REASONS.get(culprit.step, Reason.UNKNOWN_ERROR)
+    reason = _sharpened(ending, culprit.step, reason, words)
     code = f" with exit code {culprit.exit_code}" if culprit.exit_code is not None else ""
     what = f"Step {culprit.step} failed: {words}" if words else f"Step {culprit.step} failed{code} and gave no cause"
     return Verdict(State.FAILED, reason, with_cure(what, reason))
 
 
-def _by_word(done: Mapping[str, Any], step: str, warnings: tuple[str, ...]) -> Verdict:
+def _by_word(ending: Ending, done: Mapping[str, Any], step: str, warnings: tuple[str, ...]) -> Verdict:
     """The verdict as the trainer itself gave it."""
     text = first_line(str(done.get("error") or ""))
     named, text = split_named(text)
     reason = ERROR_TYPE_REASONS.get(str(done.get("error_type")), named or STEP_REASONS.get(step, Reason.UNKNOWN_ERROR))
     data = done.get("data")
     detail = done.get("detail") or (data.get("detail") if isinstance(data, Mapping) else None) or ""
-    reason = reason_in(f"{detail} {text}", reason)
+    reason = _sharpened(ending, step, reason, f"{detail} {text}")
     what = f"Step {step} failed: {text}" if text else f"Step {step} reported a failure and gave no cause"
     return Verdict(State.FAILED, reason, with_cure(what, reason), warnings)
+
+
+def _sharpened(ending: Ending, step: str, reason: Reason, text: str) -> Reason:
+    reason = reason_in(text, reason)
+    # Only where the records agree: a step that overlooks a recorded checkpoint has another fault.
+    if step == "upload" and not ending.checkpoints:
+        missing = reason is Reason.CHECKPOINT_ERROR or tells_of_no_checkpoint(text)
+        return Reason.NO_CHECKPOINT if missing else reason
+    return reason
 
 
 def _done_of_last_try(ending: Ending, nodes: Mapping[str, Node]) -> Mapping[str, Any] | None:

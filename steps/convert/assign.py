@@ -41,7 +41,8 @@ def _take(strata: dict[int, list[Unit]], *, quotas: dict[int, int], keep_one: bo
     """Removes units of about `quotas` images from each stratum and gives them; one unit of each stays behind."""
     taken: list[Unit] = []
     for key in sorted(strata):
-        got, rest = 0, []
+        got = 0
+        rest: list[Unit] = []
         for position, unit in enumerate(strata[key], 1):
             last = keep_one and not rest and position == len(strata[key])
             size = len(unit.images)

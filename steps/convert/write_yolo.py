@@ -14,7 +14,8 @@ from steps.convert.files import ImageFile
 from steps.convert.flat_names import SUFFIXES, flat_names
 from steps.convert.link import link_file
 from steps.convert.problems import Problem
-from steps.convert.split import PARTS, Split
+from steps.convert.split import Split
+from steps.convert.split_request import PARTS
 
 
 def check_yolo(dataset: Dataset, files: Sequence[ImageFile]) -> list[Problem]:

@@ -19,8 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     sdk = TrainerSDK(give_up_seconds=PATIENCE)
     if options.on_exit is None:
         return int(sdk.run(report))
-    status, failures, *_ = [*options.on_exit, "", ""]
-    status, failures = status or options.status, failures or options.failures
+    given = [*options.on_exit, "", ""]
+    status, failures = given[0] or options.status, given[1] or options.failures
     return int(sdk.run(lambda sdk: report_at_exit(sdk, status=status, failures=failures)))
 
 

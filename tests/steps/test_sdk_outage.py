@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from steps.trainer_sdk import RING, TrainerError, TrainerSDK
-from tests.steps.wire import Answer, Heard, Platform, environment, willing
+from tests.steps.wire import Answer, Heard, Platform, environment, pinned, willing
 
+ANSWERS = pinned("errors")["answers"]
 SECRET = "the-token-that-nobody-may-read"
 
 
@@ -63,13 +64,14 @@ def test_what_is_said_in_an_outage_arrives_later_in_order_with_its_keys(platform
     assert [told[place].headers["Idempotency-Key"] for place in notes] == ["key-2", "key-5"]
 
 
-def test_a_5xx_keeps_the_call_and_its_key(platform: Platform, sdk: TrainerSDK) -> None:
+@pytest.mark.parametrize("status", [entry["status"] for entry in ANSWERS if entry["client"] == "keep"])
+def test_an_unwilling_platform_keeps_the_call_and_its_key(platform: Platform, sdk: TrainerSDK, status: int) -> None:
     keys: list[str] = []
 
     def unwilling(heard: Heard) -> Answer:
         if "epoch" in heard.body:
             keys.append(heard.headers["Idempotency-Key"])
-        return willing(heard) if len(keys) > 1 else (503, {}, {})
+        return willing(heard) if len(keys) > 1 else (status, {}, {})
 
     platform.answer = unwilling
     sdk.report_progress(1, 2, {})
@@ -112,7 +114,7 @@ def test_too_fast_waits_as_long_as_it_is_told(platform: Platform, sdk: TrainerSD
     assert patience.naps == [120, 7]
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+@pytest.mark.parametrize("status", [entry["status"] for entry in ANSWERS if entry["client"] == "drop"])
 def test_a_refused_call_is_dropped_and_the_next_one_goes(
     platform: Platform, sdk: TrainerSDK, capsys: pytest.CaptureFixture[str], status: int
 ) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import socket
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,32 +13,14 @@ import pytest
 
 from steps import trainer_sdk
 from steps.trainer_sdk import Storage, TrainerError, TrainerSDK
+from tests.steps.s3 import serving
 from tests.steps.wire import Platform, environment
-
-RCLONE = Path(sys.executable).with_name("rclone")
 
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A real S3 server over a folder; gives the variables that lead to it."""
-    root = tmp_path_factory.mktemp("s3")
-    (root / "bucket").mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [RCLONE, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "key,secret", root]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert server.stderr is not None
-    assert any("Starting s3 server" in line for line in server.stderr)
-    yield {
-        "STORAGE_TYPE": "minio",
-        "STORAGE_BUCKET": "bucket",
-        "MINIO_ENDPOINT": f"http://127.0.0.1:{port}",
-        "MINIO_ACCESS_KEY": "key",
-        "MINIO_SECRET_KEY": "secret",
-    }
-    server.terminate()
-    server.communicate()
+    with serving(tmp_path_factory.mktemp("s3")) as variables:
+        yield variables
 
 
 @pytest.fixture(params=["file", "s3"])

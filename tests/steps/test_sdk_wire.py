@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from steps import trainer_sdk
@@ -51,10 +52,11 @@ def test_nan_and_infinity_go_as_null_and_are_named(platform: Platform, sdk: Trai
 
 
 def test_numbers_of_numpy_are_numbers(platform: Platform, sdk: TrainerSDK) -> None:
-    numpy = pytest.importorskip("numpy", reason="the test of numpy's numbers needs numpy")
-    sdk.heartbeat(metrics={"a": numpy.float32(0.5), "b": numpy.int64(3), "c": numpy.float32(math.nan)})
+    sdk.heartbeat(
+        metrics={"a": numpy.float32(0.5), "b": numpy.int64(3), "c": numpy.float32(math.nan), "d": numpy.ones(2)}
+    )
     (body,) = platform.calls("heartbeat")
-    assert body["metrics"] == {"a": 0.5, "b": 3, "c": None}
+    assert body["metrics"] == {"a": 0.5, "b": 3, "c": None, "d": [1.0, 1.0]}
     assert body["non_finite"] == ["c"]
 
 
@@ -129,6 +131,12 @@ def test_cancelled_is_done_and_exit_0(platform: Platform, sdk: TrainerSDK) -> No
     (body,) = platform.calls("done")
     wanted = example("done", "cancelled")
     assert {**body, **{k: wanted[k] for k in ("timestamp", "training_time_seconds")}} == {**wanted, "trace_id": TRACE}
+
+
+def test_what_is_no_json_stops_nothing(platform: Platform, sdk: TrainerSDK) -> None:
+    sdk.event("note", data={"path": Path("/x"), ("a", "b"): 1, "kind": ErrorType.DATASET_ERROR})
+    (body,) = platform.calls("event")
+    assert body["data"] == {"path": "/x", "kind": "DATASET_ERROR"}
 
 
 def test_every_call_carries_token_path_and_key(platform: Platform, sdk: TrainerSDK) -> None:

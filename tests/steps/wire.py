@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks the contract's side of the platform, keeps what it hears, and can be away or unwilling."""
+"""A real HTTP server that speaks the platform's side of the contract, keeps what it hears, and can be away."""
 
 from __future__ import annotations
 

@@ -86,9 +86,13 @@ def test_an_upload_that_finds_no_checkpoint_says_so() -> None:
     workflow = ending("upload-fails")
     upload = next(n for n in workflow["status"]["nodes"].values() if n["templateName"] == "upload")
     upload["message"] = "main: Error (exit code 1): CHECKPOINT_ERROR: run/ holds neither best nor last"
-    found = verdict(Ending(status=workflow["status"], manifest=workflow, done={"status": "succeeded"}))
-    assert (found.state, found.reason) == (F, Reason.NO_CHECKPOINT)
-    assert "run/ holds neither best nor last" in found.message
+    facts: dict[str, Any] = {"status": workflow["status"], "manifest": workflow}
+    told = {"status": "failed", "error_type": "CHECKPOINT_ERROR", "error": "run/ holds neither best nor last"}
+    for done in ({"status": "succeeded"}, told, None):
+        found = verdict(Ending(done=done, **facts))
+        assert (found.state, found.reason) == (F, Reason.NO_CHECKPOINT)
+        assert "run/ holds neither best nor last" in found.message
+    assert verdict(Ending(checkpoints=1, **facts)).reason is Reason.CHECKPOINT_ERROR
 
 
 @pytest.mark.parametrize(

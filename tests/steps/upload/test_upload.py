@@ -102,7 +102,7 @@ def test_storage_that_is_away_is_tried_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("best.pt", "best"), ("last.safetensors", "last"), ("epoch12.pt", "epoch_12"), ("epoch_3.pth", "epoch_3"),
-     ("best.json", None), ("best.png", None), ("mybest.pt", None), ("best", None), ("latest.pt", None)],
+     ("best.png", None), ("mybest.pt", None), ("best", None), ("latest.pt", None)],
 )  # fmt: skip
 def test_checkpoints_are_known_by_name(name: str, kind: str | None) -> None:
     assert checkpoint_kind(name) == kind

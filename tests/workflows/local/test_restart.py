@@ -203,6 +203,24 @@ def test_full_disk_is_waited_out(house: Any, make: Any, monkeypatch: pytest.Monk
     assert engine.run("job")["status"]["phase"] == "Succeeded"
 
 
+def test_outputs_are_not_cleared_away_before_they_are_written_down(
+    house: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = house.engine()
+    outputs = {"parameters": [{"name": "out", "valueFrom": {"path": "/tmp/out"}}]}
+    engine.submit(make.single("job", 'echo 7 > "$TMP_DIR/out"', outputs=outputs), secrets={})
+    pods = house.folder("job") / "pods"
+    make.until(engine, lambda: list(pods.iterdir()))
+    poll(lambda: list(pods.glob("*/exit.json")))
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._store, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space left"):
+            engine.step()
+    engine.close()  # and what it had in memory is lost
+    found = house.engine().run("job")
+    assert make.node(found, "a")["outputs"]["parameters"][0]["value"] == "7"
+
+
 def poll(reached: Any, seconds: float = 20) -> None:
     end, pause = time.monotonic() + seconds, threading.Event()
     while not reached():
