@@ -28,7 +28,7 @@ from api.db import Database
 from api.jobs import records
 from api.jobs import routes as jobs
 from api.platform import Platform, now
-from api.problems import PROBLEM_SCHEMA
+from api.problems import PROBLEM_SCHEMA, problems
 from api.settings import Settings, prepare_home
 from workflows.spec import JobSpec
 from workflows.version import __version__
@@ -167,6 +167,12 @@ def _document(app: FastAPI) -> None:
             )
             schemas = document["components"]["schemas"]
             schemas["Problem"] = PROBLEM_SCHEMA
+            # FastAPI's own form of a wrong parameter, which errors.install() has replaced.
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            for operation in (o for item in document["paths"].values() for o in item.values()):
+                if "422" in operation["responses"]:
+                    operation["responses"]["422"] = problems(422)[422]
             spec = JobSpec.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= spec.pop("$defs", {})
             schemas[JobSpec.__name__] = spec

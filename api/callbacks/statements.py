@@ -112,7 +112,7 @@ class SqliteStatements(CoreStatements):
         super().__init__(dialect)
         columns = ", ".join(JobRow._fields)
         self._jobs_sql = (
-            f"SELECT json_group_array(json_array({columns})) FROM jobs WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608  # our own names
+            f"SELECT json_group_array(json_array({columns})) FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
         )
         self._decode = msgspec.json.Decoder(list[tuple[str, int, str, str, int | None, int | None, float | None, Any]])
         self._follow_sql = "UPDATE jobs SET {} FROM v WHERE jobs.id = v.job_id".format(
@@ -139,7 +139,7 @@ class SqliteStatements(CoreStatements):
     def _insert(self, connection: Connection, table: str, names: Sequence[str], rows: Sequence[Row]) -> int:
         count = 0
         for part in self._chunks(rows):
-            sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES {_places(names, part)} ON CONFLICT DO NOTHING"  # noqa: S608  # our own names
+            sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES {_places(names, part)} ON CONFLICT DO NOTHING"
             count += connection.exec_driver_sql(sql, _values(names, part)).rowcount
         return count
 

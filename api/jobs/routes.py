@@ -41,11 +41,7 @@ _BODY: dict[str, Any] = {
     | {
         200: {
             "description": "What would run (dry_run), or the job that this Idempotency-Key made before",
-            "content": {
-                "application/json": {
-                    "schema": {"anyOf": [{"$ref": f"#/components/schemas/{m.__name__}"} for m in (JobView, DryRun)]}
-                }
-            },
+            "model": JobView | DryRun,
         },
         201: {"description": "The job was recorded", "model": JobView},
     },

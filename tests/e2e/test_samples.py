@@ -105,7 +105,7 @@ def test_the_plugin_guides_sample_runs_unchanged(on_s3: Platform, digits: Path, 
             packed.write(path, path.relative_to(digits))
     on_s3.tiphys("dataset", "add", archive, "--id", "digits")
     script = beside_the_sdk(tmp_path / "plugin", DRIVER)
-    script.with_name("sample.txt").write_text(sample(PLUGIN, "import boto3"))
+    script.with_name("sample.txt").write_text(sample(PLUGIN, "import requests"))
     job_id = on_s3.submit(custom_job(script, "digits"))
     job = on_s3.ended(job_id)
     assert job["state"] == "succeeded", job

@@ -52,6 +52,7 @@ FRAMEWORK = Framework(
         }
     ),
     resources=MappingProxyType({"gpu": 0, "cpu": 1, "memory": "1Gi", "shared_memory": "64Mi", "workspace": "2Gi"}),
+    advanced_file="toy_advanced.json",
     metrics=MappingProxyType(
         {DETECTION: (Metric(name="val/accuracy", mode="max"), Metric(name="val/loss", mode="min"))}
     ),

@@ -7,6 +7,7 @@ import os
 import sys
 
 from steps.train.ultralytics import config, data, offline
+from steps.train.ultralytics.failure import Failure
 from steps.trainer_sdk import TrainerSDK
 
 
@@ -25,8 +26,12 @@ def main(arguments: list[str]) -> int:
 
 def _job(sdk: TrainerSDK) -> int:
     offline.prepare(sdk.tmp_dir)
-    wanted = config.read(basic=sdk.get_basic_config(), advanced=sdk.get_advanced_config(), environ=os.environ)
-    dataset = data.load(sdk.work_dir, data_file=sdk.run_dir / "data.yaml")
+    try:
+        wanted = config.read(basic=sdk.get_basic_config(), advanced=sdk.get_advanced_config(), environ=os.environ)
+        dataset = data.load(sdk.work_dir, data_file=sdk.run_dir / "data.yaml")
+    except Failure as failure:
+        sdk.report_failed(failure.error_type, failure.message, epochs_completed=0, detail=failure.detail)
+        return int(failure.exit_code)
     counts = {split: len(paths) for split, paths in dataset.images.items()}
     names = [entry["name"] for entry in dataset.classes]
     sdk.event(

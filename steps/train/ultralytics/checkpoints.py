@@ -34,6 +34,7 @@ class Progress:
 
     epoch: int
     metrics: Mapping[str, float]
+    epoch_seconds: float
     best_epoch: int
     best_metrics: Mapping[str, float]
     finished: bool
@@ -57,6 +58,7 @@ def read(path: Path) -> Progress:
     return Progress(
         epoch=content["epoch"] + 1,
         metrics=ours["metrics"],
+        epoch_seconds=ours["epoch_seconds"],
         best_epoch=ours["best_epoch"],
         best_metrics=ours["best_metrics"],
         finished=ours["finished"],

@@ -87,14 +87,19 @@ def _classes(snapshot: Path, names: list[str]) -> tuple[dict[str, Any], ...]:
     """Return index, id and name per class: as the snapshot has them, else as data.yaml does."""
     if not snapshot.is_file():
         return tuple({"index": index, "id": index, "name": name} for index, name in enumerate(names))
-    classes = json.loads(snapshot.read_text(encoding="utf-8"))["classes"]
-    listed = [str(entry["name"]) for entry in sorted(classes, key=lambda entry: entry["index"])]
+    try:
+        found = json.loads(snapshot.read_text(encoding="utf-8"))["classes"]
+        classes = [{key: entry[key] for key in ("index", "id", "name")} for entry in found]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Failure("DATASET_ERROR", f"{snapshot} is no snapshot: {error!r}; convert the dataset again") from error
+    classes.sort(key=lambda entry: entry["index"])
+    listed = [str(entry["name"]) for entry in classes]
     if listed != names:
         raise Failure(
             "DATASET_ERROR",
             f"{snapshot.name} names the classes {listed}, data.yaml {names}; convert the dataset again",
         )
-    return tuple({"index": entry["index"], "id": entry["id"], "name": entry["name"]} for entry in classes)
+    return tuple(classes)
 
 
 def _images(folder: Path) -> Iterator[Path]:

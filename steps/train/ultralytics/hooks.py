@@ -92,7 +92,8 @@ class Hooks:
         self._sdk.report_started("training", trainer.epochs)
         if trainer.resumed:
             # The process before may have died between saving this epoch and telling of it.
-            self._tell(trainer.resumed.epoch, trainer.epochs, dict(trainer.resumed.metrics))
+            metrics = {**trainer.resumed.metrics, "epoch_seconds": trainer.resumed.epoch_seconds}
+            self._tell(trainer.resumed.epoch, trainer.epochs, metrics)
 
     def _batch(self, trainer: Trainer) -> None:
         if not torch.isfinite(trainer.loss):
@@ -104,11 +105,12 @@ class Hooks:
         self._beaten = now
         batches = len(trainer.train_loader)
         done = trainer.step_number + 1
-        # Without total_epochs, from which the SDK would take the epoch under way as done.
         self._sdk.heartbeat(
             epoch=trainer.epoch + 1,
+            total_epochs=trainer.epochs,
             step=trainer.batch_index + 1,
-            steps_per_epoch=batches,
+            total_steps=batches,
+            # The SDK would count the epoch under way as done, here and in the file of the workflow's executor.
             progress=round(100 * done / (batches * trainer.epochs), 2),
             metrics={f"train/{name}": float(value) for name, value in trainer.tloss.items()},
         )

@@ -158,6 +158,7 @@ class Trainer(DetectionTrainer):
             )
         progress = {
             "metrics": self.epoch_metrics,
+            "epoch_seconds": round(time.time() - self.epoch_time_start, 3),
             "best_epoch": self.best_epoch,
             "best_metrics": self.best_metrics,
             "finished": bool(self.stop),

@@ -39,8 +39,6 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
     address = f"http://127.0.0.1:{port}"
     command = [str(RCLONE), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{ACCESS},{SECRET}", str(root)]
     environment = {"HOME": str(root), "RCLONE_CONFIG": str(root.with_name("rclone.conf")), "PATH": ""}
-    # What is put into the folder behind its back is seen at once.
-    command += ["--dir-cache-time", "0s", "--vfs-cache-mode", "off"]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -81,7 +79,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
     """An empty storage."""
     if request.param == "file":
         settings = Settings(home=tmp_path / "home")
-        Path(settings.storage().root or "").mkdir(parents=True)
+        Path(settings.storage().root or "").mkdir(parents=True, exist_ok=True)
         yield open_storage(settings)
         return
     bucket: Storage = request.getfixturevalue("bucket")

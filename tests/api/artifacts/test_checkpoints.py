@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,11 +30,11 @@ def job(database: Database) -> Job:
 
 
 @pytest.fixture
-def served(app: FastAPI, platform: Platform, storage: Storage, client: TestClient) -> Iterator[TestClient]:
+def served(app: FastAPI, platform: Platform, storage: Storage, client: TestClient) -> TestClient:
     """A client of a platform that keeps its files in the storage under test."""
     app.state.platform = replace(platform, storage=storage)
     client.follow_redirects = False
-    yield client
+    return client
 
 
 def save(storage: Storage, database: Database, job: Job, kind: str = "best", **values: object) -> str:

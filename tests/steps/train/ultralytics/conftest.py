@@ -65,7 +65,7 @@ class Platform:
 
     def wait_for(self, wanted: Callable[[str, dict[str, Any]], bool], *, process: subprocess.Popen[str]) -> None:
         """Return as soon as a call is there that is wanted; fail when the trainer ends without it."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 200
         with self.changed:
             while not any(wanted(*call) for call in self.calls):
                 assert process.poll() is None, process.communicate()[0][-3000:]
@@ -158,7 +158,7 @@ class Job:
 
     def finish(self, process: subprocess.Popen[str]) -> int:
         try:
-            self.output, _ = process.communicate(timeout=150)
+            self.output, _ = process.communicate(timeout=280)
         finally:
             process.kill()
         return process.returncode

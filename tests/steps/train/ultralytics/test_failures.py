@@ -11,7 +11,7 @@ import pytest
 
 from tests.steps.train.ultralytics.conftest import PYTHON, REPO, Job
 
-pytestmark = pytest.mark.trains
+pytestmark = [pytest.mark.trains, pytest.mark.timeout(300)]
 
 
 def fail(job: Job, code: int = 1) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.steps.train.ultralytics.conftest import NAMES, Job, inspect
 
-pytestmark = pytest.mark.trains
+pytestmark = [pytest.mark.trains, pytest.mark.timeout(900)]  # on a busy machine; half a minute on an idle one
 EPOCHS = 3
 AUDIT = """
 import sys
