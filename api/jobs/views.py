@@ -12,7 +12,7 @@ from api.jobs import queries
 from api.jobs.schemas import HeartbeatView, JobSummary, JobView, PrimaryMetricView
 from api.jobs.status import State
 from api.jobs.steps import steps_of
-from api.models import Checkpoint, Heartbeat, Job
+from api.models import Attempt, Checkpoint, Heartbeat, Job
 
 JOBS = "/api/v1/training/jobs"
 
@@ -27,16 +27,12 @@ def detail(session: Session, job: Job, *, now: datetime) -> JobView:
     attempt = queries.attempt_of(session, job)
     best = queries.best_checkpoints(session, [job.id]).get(job.id)
     pace = queries.first_and_last_epoch(session, job.id, job.attempt) if job.state == State.RUNNING else None
-    here = f"{JOBS}/{job.id}"
-    parts = ("events", "metrics", "checkpoints", "logs", "workflow", "stream")
-    return JobView(
-        **_facts(job, best),
-        spec=job.spec,
-        eta_seconds=eta_seconds(*pace, now=now) if pace else None,
-        workflow_name=attempt.workflow_name,
-        steps=steps_of(attempt.manifest, attempt.workflow_status),
-        links={"self": here} | {part: f"{here}/{part}" for part in parts},
-    )
+    return _view(job, attempt, best, eta=eta_seconds(*pace, now=now) if pace else None)
+
+
+def newborn(job: Job, attempt: Attempt) -> JobView:
+    """Returns a job that was recorded this moment, without asking the database what it cannot know yet."""
+    return _view(job, attempt, None, eta=None)
 
 
 def eta_seconds(first: Heartbeat, last: Heartbeat, *, now: datetime) -> float | None:
@@ -59,6 +55,19 @@ def heartbeat(row: Heartbeat) -> HeartbeatView:
 def told(number: int) -> int | None:
     """Returns an epoch or step as it was said: None for the -1 that stands for nothing."""
     return None if number < 0 else number
+
+
+def _view(job: Job, attempt: Attempt, best: Checkpoint | None, *, eta: float | None) -> JobView:
+    here = f"{JOBS}/{job.id}"
+    parts = ("events", "metrics", "checkpoints", "logs", "workflow", "stream")
+    return JobView(
+        **_facts(job, best),
+        spec=job.spec,
+        eta_seconds=eta,
+        workflow_name=attempt.workflow_name,
+        steps=steps_of(attempt.manifest, attempt.workflow_status),
+        links={"self": here} | {part: f"{here}/{part}" for part in parts},
+    )
 
 
 def _facts(job: Job, best: Checkpoint | None) -> dict[str, Any]:

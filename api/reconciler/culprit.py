@@ -56,7 +56,7 @@ def diagnose(
             reason_in(cause, Reason.PREEMPTED), f"Step {node.step} was ended by SIGTERM{often}{_colon(cause)}", True
         )
     if node.exit_code == 137:
-        return Diagnosis(Reason.KILLED, f"Step {node.step} was killed (SIGKILL), not for its memory", False)
+        return Diagnosis(Reason.KILLED, f"Step {node.step} was killed (SIGKILL), not for its memory", True)
     if node.exit_code == 75:
         cause = own_words(text)
         what = f"Step {node.step} failed for a temporary cause{often}{_colon(cause)}"

@@ -15,7 +15,7 @@ TYPED = re.compile(r"\b([A-Z]+_ERROR): (.+)", re.DOTALL)
 STOPPED = re.compile(
     r"shutdown with strategy|Stopped with strategy|workflow (?:was )?(?:stopped|terminated)", re.IGNORECASE
 )
-OUT_OF_MEMORY = re.compile(r"OOMKilled|exit code 137")
+OUT_OF_MEMORY = re.compile(r"OOMKilled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,8 @@ def first_failure(text: str, *, status: str) -> Failure:
     if not (telling or found):
         return Failure(error_type="UNKNOWN_ERROR", message=f"the workflow ended as {status or 'failed'}, cause unknown")
     chosen = (telling or found)[0]
-    step = re.sub(r"\(\d+\)$", "", str(chosen.get("displayName") or chosen.get("templateName") or "a step"))
+    # The display name is for people and may be anything; the template's says which step it was.
+    step = re.sub(r"\(\d+\)$", "", str(chosen.get("templateName") or chosen.get("displayName") or "a step"))
     words = str(chosen.get("message") or "it gave no message").strip()
     if STOPPED.search(words):
         return Failure(error_type="UNKNOWN_ERROR", message=f"{step} was stopped: {words}", stopped=True)
