@@ -5,7 +5,7 @@ TIPHYS := .venv/bin/tiphys
 PYTEST := .venv/bin/python -m pytest
 TRAIN := .venvs/ultralytics
 
-.PHONY: help demo test test-fast test-train lint format types floors golden lock environments bench clean
+.PHONY: help demo test test-fast test-train lint format types floors golden catalogue lock environments bench clean
 
 help: ## List what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ floors: .venv/.ready ## The import contracts
 
 golden: .venv/.ready ## Write the examples' YAML anew
 	@UPDATE_GOLDEN=1 $(PYTEST) tests/workflows -k golden
+
+catalogue: environments ## Write the trainers' own settings into the catalogue anew
+	@$(TRAIN)/bin/python -m steps.train.ultralytics --advanced-keys >workflows/frameworks/ultralytics_advanced.json
+	@.venvs/steps/bin/python -m steps.train.toy --advanced-keys >workflows/frameworks/toy_advanced.json
 
 bench: environments ## Print the benchmarks, each with its peer in the same run
 	@set -e; for script in tests/bench/*.py; do echo "== $$script"; .venv/bin/python "$$script"; done

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import http.client
 import json
@@ -24,20 +25,17 @@ REQUIRED = (
     "JOB_ID TRACE_ID BACKEND_BASE_URL CALLBACK_TOKEN TASK_TYPE MODEL_NAME DATASET_ID EPOCHS BATCH_SIZE LEARNING_RATE "
     "STORAGE_TYPE STORAGE_BUCKET"
 )
-FACTS = "TASK_TYPE MODEL_NAME FRAMEWORK DATASET_ID PROJECT_ID SNAPSHOT_ID DATASET_VERSION_HASH PRETRAINED_URI"
+FACTS = "TASK_TYPE MODEL_NAME DATASET_ID DATASET_S3_URI PROJECT_ID SNAPSHOT_ID DATASET_VERSION_HASH PRETRAINED_URI"
 STORAGE = {  # endpoint, access key, secret key
     "minio": "MINIO_ENDPOINT MINIO_ACCESS_KEY MINIO_SECRET_KEY",
     "r2": "R2_ENDPOINT R2_ACCESS_KEY_ID R2_SECRET_ACCESS_KEY",
     "s3": "AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY",
     "file": "",
 }
-NUMBERS = {  # key: (its variables, the last one set wins; type; default; least)
-    "epochs": ("EPOCHS", int, 100, 1),
-    "batch": ("BATCH_SIZE", int, 16, -1),
-    "imgsz": ("IMGSZ IMAGE_SIZE", int, 640, 1),
-    "learning_rate": ("LEARNING_RATE", float, 0.01, 1e-12),
-    "seed": ("SEED", int, 0, 0),
-}
+DIRECT = "EPOCHS BATCH_SIZE IMGSZ IMAGE_SIZE LEARNING_RATE SEED OPTIMIZER DEVICE"  # each beats CONFIG's key
+ALIASES = {"BATCH_SIZE": "batch", "IMAGE_SIZE": "imgsz"}  # the others' keys are their names in lower case
+# key: (default, least)
+NUMBERS = {"epochs": (100, 1), "batch": (16, -1), "imgsz": (640, 1), "learning_rate": (0.01, 1e-12), "seed": (0, 0)}
 OTHERS = {
     "optimizer": "auto",
     "device": "0",
@@ -45,10 +43,12 @@ OTHERS = {
     "primary_metric_mode": "max",
     "split_config": None,
 }
-CONVERTED = {"yolo": "data.yaml", "coco": "annotations/train.json", "masks": "masks", "imagefolder": "train"}
+CLIENT = "endpoint_url aws_access_key_id aws_secret_access_key aws_session_token"
 CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
+CONVERTED = {"yolo": "data.yaml", "coco": "annotations/train.json", "masks": "masks", "imagefolder": "train"}
 KINDS = "DATASET CHECKPOINT CONFIG RESOURCE NETWORK FRAMEWORK VALIDATION TRAINING UNKNOWN"
 RING, LATER = 512, (408, 425, 429)  # calls kept while the platform is away; answers after which a call is tried again
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 ErrorType = Enum("ErrorType", {f"{kind}_ERROR": f"{kind}_ERROR" for kind in KINDS.split()}, type=str)
 
@@ -71,7 +71,7 @@ def _explained(doing, kind=ErrorType.DATASET_ERROR):
     try:
         yield
     except Exception as error:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        if getattr(error, "errno", None) in FULL:
             text = f"disk full {doing}: free space there, or give the job a larger volume"
             raise TrainerError(ErrorType.RESOURCE_ERROR, text, detail="disk_full") from error
         if isinstance(error, FileNotFoundError):
@@ -105,8 +105,7 @@ def write_whole(path, source):
             part.unlink(missing_ok=True)
 
 
-def unzip(archive, folder):
-    """Extracts a zip into `folder` and removes it; refuses names that lead out of the folder, and bombs."""
+def _unzip(archive, folder):
     with zipfile.ZipFile(archive) as source, _explained(f"unpacking to {folder}"):
         for name in source.namelist():
             if name.startswith("/") or ".." in re.split(r"[/\\]", name):
@@ -117,65 +116,54 @@ def unzip(archive, folder):
     archive.unlink()
 
 
-def _plain(fields):
-    """Returns fields as strict JSON knows them: NaN and infinity become null, metrics that were are named beside."""
-    odd = []
-    text = json.dumps(fields, skipkeys=True, default=lambda value: getattr(value, "tolist", value.__str__)())
-    fields = json.loads(text, parse_constant=odd.append)
-    metrics = fields.get("metrics") or fields.get("final_metrics") or {}
-    return {**fields, "non_finite": [name for name in metrics if metrics[name] is None]} if odd else fields
+def _below(prefix, name):
+    return prefix + (quote(name) if prefix.startswith("file:") else name)
 
 
 class Storage:
     """Objects by URI: `file:///folder/name` and `s3://bucket/key` (SigV4, path-style)."""
 
-    def __init__(self, environ=None):
-        self._env, self._s3 = os.environ if environ is None else environ, None
+    def __init__(self, environ):
+        self._env = environ
 
     def _at(self, uri):
         scheme, _, rest = uri.partition("://")
         if scheme not in ("file", "s3") or ".." in re.split(r"[/\\]", unquote(rest)):
             raise TrainerError(ErrorType.CONFIG_ERROR, f"{uri!r}: use file:///… or s3://bucket/key, without '..'")
         bucket, _, key = rest.partition("/")
-        return (Path(unquote(rest)), None, None) if scheme == "file" else (None, bucket, key)
+        return (Path(unquote(rest)), {}) if scheme == "file" else (None, {"Bucket": bucket, "Key": key})
 
-    @property
+    @functools.cached_property
     def s3(self):
         """The boto3 client, made at first use."""
-        if self._s3 is None:
-            import boto3  # heavy, and not needed with file://
-            from botocore.config import Config
+        import boto3  # heavy, and not needed with file://
+        from botocore.config import Config
 
-            get, names = self._env.get, STORAGE.get(self._env.get("STORAGE_TYPE")) or STORAGE["s3"]
-            options = {**dict.fromkeys(CHECKSUMS, "when_required"), "signature_version": "s3v4", "connect_timeout": 5}
-            options |= {"s3": {"addressing_style": "path"}, "retries": {"mode": "standard", "max_attempts": 5}}
-            endpoint, key, secret = (get(name) or None for name in names.split())
-            keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "endpoint_url": endpoint}
-            keys |= {
-                "aws_session_token": get("AWS_SESSION_TOKEN"),
-                "config": Config(max_pool_connections=16, **options),
-            }
-            region = get("AWS_REGION") or ("auto" if endpoint else None)
-            self._s3 = boto3.session.Session().client("s3", region_name=region, **keys)
-        return self._s3
+        names = f"{STORAGE.get(self._env.get('STORAGE_TYPE')) or STORAGE['s3']} AWS_SESSION_TOKEN"
+        keys = {key: self._env.get(name) or None for key, name in zip(CLIENT.split(), names.split(), strict=True)}
+        options = {**dict.fromkeys(CHECKSUMS, "when_required"), "connect_timeout": 5, "max_pool_connections": 16}
+        options |= {"signature_version": "s3v4", "s3": {"addressing_style": "path"}}
+        options["retries"] = {"mode": "standard", "total_max_attempts": int(self._env.get("AWS_MAX_ATTEMPTS") or 6)}
+        region = self._env.get("AWS_REGION") or ("auto" if keys["endpoint_url"] else None)
+        return boto3.session.Session().client("s3", region_name=region, config=Config(**options), **keys)
 
     def upload(self, path, uri, content_type=None, kind=ErrorType.CHECKPOINT_ERROR):
         """Uploads a file, whole or not at all; returns `{uri, size, sha256}`."""
-        target, bucket, key = self._at(uri)
+        target, at = self._at(uri)
         with _explained(f"uploading {path}", kind), open(path, "rb") as source:
             stored = {"uri": uri, "size": os.path.getsize(path), "sha256": sha256(path)}
-            if target is not None:
+            if target:
                 write_whole(target, source)
             else:
                 extra = {"Metadata": {"sha256": stored["sha256"]}, "ContentType": content_type or "binary/octet-stream"}
-                self.s3.upload_file(str(path), bucket, key, ExtraArgs=extra)
+                self.s3.upload_file(str(path), **at, ExtraArgs=extra)
         return stored
 
     def open(self, uri, kind=ErrorType.DATASET_ERROR):
         """Returns a binary stream of one object."""
-        path, bucket, key = self._at(uri)
+        path, at = self._at(uri)
         with _explained(f"reading {uri}", kind):
-            return open(path, "rb") if path is not None else self.s3.get_object(Bucket=bucket, Key=key)["Body"]
+            return open(path, "rb") if path else self.s3.get_object(**at)["Body"]
 
     def download(self, uri, path, kind=ErrorType.DATASET_ERROR):
         """Downloads one object, whole or not at all; returns the path."""
@@ -185,15 +173,16 @@ class Storage:
 
     def list(self, prefix):
         """Yields (name below the prefix, size in bytes) of every object; an object itself has no name."""
-        root, bucket, key = self._at(prefix)
-        if root is not None:
+        root, at = self._at(prefix)
+        if root:
             files = [root] if root.is_file() else (path for path in sorted(root.rglob("*")) if path.is_file())
             yield from ((path.as_posix()[len(root.as_posix()) + 1 :], path.stat().st_size) for path in files)
             return
         with _explained(f"listing {prefix}"):
-            for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
-                found = ((item["Key"][len(key) :], item["Size"]) for item in page.get("Contents", ()))
-                yield from (entry for entry in found if not entry[0].endswith("/"))
+            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=at["Bucket"], Prefix=at["Key"])
+            for item in (item for page in pages for item in page.get("Contents", ())):
+                if not item["Key"].endswith("/"):
+                    yield item["Key"][len(at["Key"]) :], item["Size"]
 
     def exists(self, uri):
         """Tells whether an object, or anything below a prefix ending in `/`, exists."""
@@ -201,50 +190,68 @@ class Storage:
 
     def stat(self, uri):
         """Returns `{uri, size, sha256}` (the hash None where S3 does not know it), or None where nothing is."""
-        path, bucket, key = self._at(uri)
-        for size in (size for name, size in self.list(uri) if not name):
-            with _explained(f"looking up {uri}"):
-                known = {"sha256": sha256(path)} if path else self.s3.head_object(Bucket=bucket, Key=key)["Metadata"]
-            digest = {name.lower(): value for name, value in known.items()}.get("sha256")  # some servers write Sha256
-            return {"uri": uri, "size": size, "sha256": digest}
-        return None
+        path, at = self._at(uri)
+        size = next((size for name, size in self.list(uri) if not name), None)
+        if size is None:
+            return None
+        with _explained(f"looking up {uri}"):
+            known = {"sha256": sha256(path)} if path else self.s3.head_object(**at)["Metadata"]
+        digest = {name.lower(): value for name, value in known.items()}.get("sha256")  # some servers write Sha256
+        return {"uri": uri, "size": size, "sha256": digest}
 
 
-class _Courier:
-    """Carries calls in order over one kept-alive connection; what cannot go now waits in a ring."""
+class _Line:
+    """The calls to the platform, in their order; what cannot go now waits. Without an address they are printed."""
 
-    def __init__(self, url, token, log, timeout):
-        parts = urlsplit(url)
-        line = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self.line, self.path = line(parts.hostname, parts.port, timeout=timeout), parts.path
-        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self.log, self.lock, self.closing, self.cancelled = log, threading.RLock(), threading.Event(), False
-        self.ring, self.failures, self.wait, self.last = [], 0, 0.0, time.monotonic()
+    def __init__(self, address, token, timeout):
+        parts = urlsplit(address)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connect = functools.partial(kind, parts.hostname, parts.port, timeout=timeout)
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._path, self._lock, self._closing = parts.path, threading.RLock(), threading.Event()
+        self._ring, self._failures, self._wait, self._last, self.cancelled = [], 0, 0.0, time.monotonic(), False
 
-    def _post(self, call, body, key):
-        kept = self.line.sock is not None
-        try:
-            headers = {**self.headers, "Idempotency-Key": key}
-            self.line.request("POST", f"{self.path}/{call}", json.dumps(body, allow_nan=False), headers)
-            answer = self.line.getresponse()
-            return answer.status, answer.headers.get("Retry-After", ""), answer.read().decode(errors="replace")
-        except (OSError, http.client.HTTPException) as error:
-            self.line.close()
-            if kept and isinstance(error, ConnectionError):  # the platform may have ended a line that was idle
-                return self._post(call, body, key)
-            return 599, "", f"{type(error).__name__}: {error}"
+    def _body(self, fields):
+        odd = []  # JSON knows no NaN and no infinity: they become null, and metrics that were are named
+        text = json.dumps(fields, skipkeys=True, default=lambda value: getattr(value, "tolist", value.__str__)())
+        fields = json.loads(text, parse_constant=odd.append)
+        if odd:
+            metrics = fields.get("metrics") or fields.get("final_metrics") or {}
+            fields["non_finite"] = [name for name in metrics if metrics[name] is None]
+        return {"trace_id": self.trace_id, **fields, "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
-    def attempt(self, call, body, key):
-        """Posts once; returns True if accepted, False if refused for good, None if it may be tried again."""
-        with self.lock:
-            status, after, text = self._post(call, body, key)
-            self.last, again = time.monotonic(), status >= 500 or status in LATER
-            self.failures = self.failures + 1 if again else 0
-            self.wait = max(float(after) if after.isdigit() else 0.0, min(10.0, 0.5 * 2**self.failures)) * again
-        if again and self.failures == 1:
-            self.log(
-                "WARNING", f"the platform cannot be told now ({status} {text[:200]}); calls are kept, work goes on"
-            )
+    def _send(self, call, fields, key=None):
+        self._ring.append((call, self._body(fields), key or uuid.uuid4().hex))
+        if len(self._ring) > RING:
+            del self._ring[1]  # not the first: it may be on its way
+        if not self._failures:  # an outage costs training one timeout, not one a call
+            self._drain(force=False)
+
+    def _drain(self, force=True):
+        with self._lock:
+            while self._ring and (force or not self._failures) and self._attempt(*self._ring[0]) is not None:
+                self._ring.pop(0)
+            return not self._ring
+
+    def _attempt(self, call, body, key):  # True: accepted; False: refused for good; None: to be tried again
+        text = json.dumps(body, allow_nan=False)
+        if not self._path:
+            self.log("DRY-RUN", f"{call} {text}")
+            return True
+        with self._lock:
+            try:
+                with contextlib.closing(self._connect()) as line:
+                    line.request("POST", f"{self._path}/{call}", text, {**self._headers, "Idempotency-Key": key})
+                    answer = line.getresponse()
+                    status, text = answer.status, answer.read().decode(errors="replace")
+                    after = answer.headers.get("Retry-After", "")
+            except (OSError, http.client.HTTPException) as error:
+                status, text, after = 599, f"{type(error).__name__}: {error}", ""
+            self._last, again = time.monotonic(), status >= 500 or status in LATER
+            self._failures = self._failures + 1 if again else 0
+            self._wait = max(float(after) if after.isdigit() else 0.0, min(10.0, 0.5 * 2**self._failures)) * again
+        if again and self._failures == 1:
+            self.log("WARNING", f"the platform is away ({status} {text[:200]}); calls are kept, work goes on")
         elif status >= 300 and not again:
             cure = "; check CALLBACK_TOKEN and JOB_ID" if status in (401, 403, 404) else ""
             self.log("ERROR", f"the platform refused {call}: {status} {text[:200]}{cure}")
@@ -253,22 +260,14 @@ class _Courier:
                 self.cancelled = self.cancelled or json.loads(text).get("should_continue") is False
         return None if again else status < 300
 
-    def drain(self, force=False):
-        """Sends what waits, oldest first; tells whether nothing waits any more."""
-        with self.lock:
-            while self.ring and (force or not self.failures) and self.attempt(*self.ring[0]) is not None:
-                self.ring.pop(0)
-            return not self.ring
-
-    def beat(self, every, alive):
-        """Keeps the job alive in the platform's eyes, learns whether to stop, sends what waits (a thread's life)."""
-        while not self.closing.wait(min(every / 4, 1.0)):
-            silent = time.monotonic() - self.last
-            if silent >= self.wait and self.drain(force=True) and silent >= every:
-                self.attempt("heartbeat", alive(), uuid.uuid4().hex)
+    def _beat(self, every):  # a thread's life: the platform sees that the job lives, the job whether to stop
+        while not self._closing.wait(min(every / 4, 1.0)):
+            silent = time.monotonic() - self._last
+            if silent >= self._wait and self._drain() and silent >= every:
+                self._attempt("heartbeat", self._body({}), uuid.uuid4().hex)
 
 
-class TrainerSDK:
+class TrainerSDK(_Line):
     """A job's environment and its line to the platform; without BACKEND_BASE_URL a dry run that prints its calls."""
 
     def __init__(self, environ=None, *, heartbeat_seconds=8.0, give_up_seconds=300.0, timeout=5.0, sleep=time.sleep):
@@ -277,58 +276,55 @@ class TrainerSDK:
         if "/internal/training/" in url:  # the oldest images: an address per job, one token, no trace
             env.setdefault("CALLBACK_TOKEN", env.get("INTERNAL_AUTH_TOKEN", ""))
             env.setdefault("TRACE_ID", env.get("JOB_ID", ""))
+        env["BACKEND_BASE_URL"] = url
         vars(self).update({name.lower(): env.get(name, "") for name in FACTS.split()})
-        self.dry_run, self.job_id, self.attempt = not url, env.get("JOB_ID") or "dry-run", env.get("ATTEMPT") or "1"
+        self.job_id, self.attempt = env.get("JOB_ID") or "dry-run", env.get("ATTEMPT") or "1"
         self.trace_id, self.resume = env.get("TRACE_ID") or uuid.uuid4().hex, env.get("RESUME") == "1"
         self.work_dir = Path(os.path.abspath(env.get("WORK_DIR") or "/workspace"))
         self.tmp_dir, self.run_dir = Path(os.path.abspath(env.get("TMP_DIR") or "/tmp")), self.work_dir / "run"
         here, self.storage = f"file://{quote(str(self.work_dir))}", Storage(env)
         self.checkpoints_uri = env.get("CHECKPOINTS_URI") or f"{here}/checkpoints/"
-        self.logs_uri, self.dataset_s3_uri = env.get("LOGS_URI") or f"{here}/logs/", env.get("DATASET_S3_URI", "")
-        self.terminated, self.finished, self.mlflow_run_id, self._epoch, self._courier = False, False, None, None, None
+        self.logs_uri = env.get("LOGS_URI") or f"{here}/logs/"
         self._secrets = [v for k, v in env.items() if v and re.search("TOKEN$|SECRET|ACCESS_KEY", k)]
-        self._started, self._patience, self._sleep = time.monotonic(), give_up_seconds, sleep
-        self._pool, self._latest, self._uploaded, self._jobs = ThreadPoolExecutor(1), {}, {}, []
-        problems = self._configure(url)
+        self.terminated, self.finished, self._epoch, self._started = False, False, None, None
+        self._patience, self._sleep, self._pool = give_up_seconds, sleep, ThreadPoolExecutor(1)
+        self._latest, self._uploaded, address, problems = {}, {}, "", self._configure()
         if url and env.get("JOB_ID") and env.get("CALLBACK_TOKEN"):
             base = re.sub("/(api/v1|internal/training)(/.*)?$", "", url.rstrip("/"))
-            url = f"{base}/v1/jobs/{quote(self.job_id, safe='')}"
-            self._courier = _Courier(url, env["CALLBACK_TOKEN"], self.log, timeout)
+            address = f"{base}/v1/jobs/{quote(self.job_id, safe='')}"
+        super().__init__(address, env.get("CALLBACK_TOKEN"), timeout)
         if problems:
             self.report_failed(ErrorType.CONFIG_ERROR, "; ".join(problems))
             self.close()
             raise SystemExit("; ".join(problems))
-        if self._courier and heartbeat_seconds:
-            life = (heartbeat_seconds, lambda: self._body({}))
-            threading.Thread(target=self._courier.beat, args=life, daemon=True).start()
+        if address and heartbeat_seconds:
+            threading.Thread(target=self._beat, args=(heartbeat_seconds,), daemon=True).start()
 
-    def _configure(self, url):
-        env, problems, config, self._basic, self._advanced = self.environ, [], {}, {}, {}
+    def _configure(self):
+        env, problems, config, self._advanced = self.environ, [], {}, {}
         try:
             config = {**json.loads(env.get("CONFIG") or "{}")}
             self._advanced = {**(config.get("advanced_config") or {})}
         except (ValueError, TypeError) as error:
             problems.append(f"CONFIG must be a JSON object, and its advanced_config one too: {error}")
-        kind, have = env.get("STORAGE_TYPE") or "file", {"BACKEND_BASE_URL"} | {name for name in env if env[name]}
-        if kind not in STORAGE:
+        if (kind := env.get("STORAGE_TYPE") or "file") not in STORAGE:
             problems.append(f"STORAGE_TYPE {kind!r} is unknown: use one of {', '.join(STORAGE)}")
-        for key, (names, form, default, least) in NUMBERS.items():
-            source, value = f"CONFIG.{key}", default if config.get(key) is None else config[key]
-            have.update(names.split() if config.get(key) is not None else ())
-            for name in filter(env.get, names.split()):
-                source, value = name, env[name]
+        said = {key: (f"CONFIG.{key}", config[key]) for key in OTHERS | NUMBERS if config.get(key) not in (None, "")}
+        said |= {ALIASES.get(name, name.lower()): (name, env[name]) for name in DIRECT.split() if env.get(name)}
+        self._basic = {key: said.get(key, ("", default))[1] for key, default in OTHERS.items()}
+        for key, (default, least) in NUMBERS.items():
+            source, value = said.get(key, ("", default))
             try:
-                self._basic[key] = form(float(value))
+                self._basic[key] = type(default)(float(value))
                 if not float(value) == self._basic[key] >= least:
                     raise ValueError
             except (ValueError, TypeError, OverflowError):
-                kind_of = "a whole number" if form is int else "a number"
+                kind_of = "a whole number" if isinstance(default, int) else "a number"
                 problems.append(f"{source} must be {kind_of} of at least {least:g}, not {value!r}")
-        direct = {"optimizer": env.get("OPTIMIZER"), "device": env.get("DEVICE")}
-        self._basic |= {key: direct.get(key) or config.get(key) or default for key, default in OTHERS.items()}
         self._basic["lr0"] = self._basic.get("learning_rate")
         needed = REQUIRED.split() + STORAGE.get(kind, "").split() * (kind in ("minio", "r2"))
-        if url and (missing := [name for name in needed if name not in have]):
+        missing = [name for name in needed if not env.get(name) and ALIASES.get(name, name.lower()) not in said]
+        if env["BACKEND_BASE_URL"] and missing:
             problems.insert(0, f"missing environment variables: {', '.join(missing)}")
         return problems
 
@@ -337,8 +333,18 @@ class TrainerSDK:
 
     def __exit__(self, kind, error, trace):
         if isinstance(error, Exception) and not self.finished:
-            self.report_failed(ErrorType.UNKNOWN_ERROR, error, "".join(tracebacks.format_exception(error)))
+            text = None if isinstance(error, TrainerError) else "".join(tracebacks.format_exception(error))
+            final = getattr(error, "exit_code", 1) != 75  # what is tried again is not the end
+            self.report_failed(ErrorType.UNKNOWN_ERROR, str(error) or kind.__name__, text, final=final)
         self.close()
+
+    def run(self, main):
+        """Runs `main(sdk)`, tells of its failure, closes; returns the exit code (75 is tried again: no `done`)."""
+        try:
+            with self:
+                return main(self) or 0
+        except Exception as error:
+            return getattr(error, "exit_code", 1)
 
     def get_basic_config(self):
         """Returns epochs batch imgsz learning_rate (= lr0) optimizer device seed primary_metric(_mode) split_config."""
@@ -360,22 +366,6 @@ class TrainerSDK:
         with contextlib.suppress(OSError, ValueError):  # a full or closed stdout must not stop training
             print("\n".join(f"{tag} {line}" for line in message.splitlines() or [""]), flush=True)
 
-    def _body(self, fields):
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        return {"trace_id": self.trace_id, **_plain(fields), "timestamp": now}
-
-    def _send(self, call, fields, key=None):
-        body = self._body(fields)
-        if self.dry_run:
-            self.log("DRY-RUN", f"{call} {json.dumps(body)}")
-        if not self._courier:
-            return
-        self._courier.ring.append((call, body, key or uuid.uuid4().hex))
-        if len(self._courier.ring) > RING:
-            del self._courier.ring[1]  # not the first: it may be on its way
-        if not self._courier.failures:  # an outage costs training one timeout, not one a call
-            self._courier.drain()
-
     def heartbeat(self, epoch=None, total_epochs=None, step=None, total_steps=None, metrics=None, **more):
         """Tells how far training is; `should_continue` then knows the answer."""
         fields = {"epoch": epoch, "total_epochs": total_epochs, "step": step, "total_steps": total_steps}
@@ -391,11 +381,6 @@ class TrainerSDK:
         """Tells of one happening; two calls with the same `key` are one."""
         fields = {"level": level, "event_type": event_type, "message": message, "data": data or {}}
         self._send("event", fields, key)
-
-    @property
-    def cancelled(self):
-        """Whether the platform asked to stop."""
-        return bool(self._courier and self._courier.cancelled)
 
     @property
     def should_continue(self):
@@ -426,8 +411,7 @@ class TrainerSDK:
 
     def report_completed(self, final_metrics=None, checkpoints=None, total_epochs=None, *, mlflow_run_id=None):
         """Tells that training succeeded, after the uploads; raises Undeliverable (exit code 2) where that fails."""
-        self.mlflow_run_id = mlflow_run_id or self.mlflow_run_id
-        self._finish("succeeded", final_metrics, checkpoints, total_epochs)
+        self._finish("succeeded", final_metrics, checkpoints, total_epochs, mlflow_run_id=mlflow_run_id)
 
     def report_cancelled(self, final_metrics=None, checkpoints=None, total_epochs=None):
         """Tells of an early end; returns the exit code: 143 after SIGTERM (resumable, so no `done`), 0 if cancelled."""
@@ -445,7 +429,7 @@ class TrainerSDK:
         cause = sys.exc_info()[1]
         if isinstance(cause, TrainerError):  # it knows better than a trainer's last `except`
             error_type, detail = cause.error_type, detail or cause.detail
-        elif getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        elif getattr(cause, "errno", None) in FULL:
             error_type, detail = ErrorType.RESOURCE_ERROR, "disk_full"
         kind, message = ErrorType(error_type).value, str(message) or "failed without a message"
         self.log("ERROR", f"{kind}: {message}")
@@ -460,11 +444,12 @@ class TrainerSDK:
             self.log("WARNING", f"the end was told before: {status} is not told any more")
             return True
         self.finished, uris = True, {**self.flush(), **(checkpoints or {})}
-        names = {"best": "best_checkpoint", "last": "last_checkpoint"}
-        fields = {"status": status, "error": None, "final_metrics": metrics or {}, **more}
-        fields["artifacts"] = {names.get(kind, kind): uri for kind, uri in uris.items()}
-        fields |= {"mlflow_run_id": self.mlflow_run_id, "epochs_completed": self._epoch if epochs is None else epochs}
-        body = self._body({**fields, "training_time_seconds": round(time.monotonic() - self._started, 1)})
+        fields = {"status": status, "error": None, "final_metrics": metrics or {}, "mlflow_run_id": None, **more}
+        fields["artifacts"] = {f"{kind}_checkpoint" if kind in ("best", "last") else kind: uris[kind] for kind in uris}
+        fields["epochs_completed"] = self._epoch if epochs is None else epochs
+        if self._started is not None:  # a step that reports for a trainer does not know its time
+            fields["training_time_seconds"] = round(time.monotonic() - self._started, 1)
+        body = self._body(fields)
         if self.work_dir.is_dir():  # a dry run at an author's desk has none
             with contextlib.suppress(OSError, TrainerError):  # a full disk: the platform can still be told
                 write_whole(self.work_dir / "done.json", json.dumps(body).encode())
@@ -476,39 +461,20 @@ class TrainerSDK:
     def deliver_done(self, body=None):
         """Posts `done` (default: WORK_DIR/done.json) until it arrives or patience ends; tells whether it arrived."""
         body = body or json.loads((self.work_dir / "done.json").read_bytes())
-        if self.dry_run:
-            self.log("DRY-RUN", f"done {json.dumps(body)}")
-        if not self._courier:
-            return self.dry_run
         deadline, key = time.monotonic() + self._patience, f"done-{self.job_id}-{self.attempt}"
-        while True:
-            self._courier.drain(force=True)
-            told, left = self._courier.attempt("done", body, key), deadline - time.monotonic()
-            if told is not None or left <= 0:
-                break
-            self._sleep(min(self._courier.wait, left))
+        self._drain()
+        while (told := self._attempt("done", body, key)) is None and (left := deadline - time.monotonic()) > 0:
+            self._sleep(min(self._wait, left))
+            self._drain()
         if not told:
             self.log("ERROR", "the platform could not be told of the end; done.json in WORK_DIR keeps it")
         return bool(told)
 
-    def run(self, main):
-        """Runs `main(sdk)`, tells of its failure, closes; returns the exit code (75 is tried again: no `done`)."""
-        try:
-            return main(self) or 0
-        except Exception as error:
-            kind, code = getattr(error, "error_type", ErrorType.UNKNOWN_ERROR), getattr(error, "exit_code", 1)
-            self.report_failed(kind, str(error) or type(error).__name__, tracebacks.format_exc(), final=code != 75)
-            return code
-        finally:
-            self.close()
-
     def close(self):
         """Waits for uploads, sends what waits once more, ends the heartbeat; harmless when repeated."""
-        self._pool.shutdown()
-        if self._courier and not self._courier.closing.is_set():
-            self._courier.closing.set()
-            self._courier.drain(force=True)
-            self._courier.line.close()
+        self.flush()
+        self._closing.set()
+        self._drain()
 
     def fail_line(self, text):
         """Writes the one line of cause that the workflow shows on its node."""
@@ -551,48 +517,42 @@ class TrainerSDK:
             finally:
                 copy.unlink()
 
-        self._jobs.append(self._pool.submit(upload))
+        self._pool.submit(upload)
 
     def flush(self):
         """Waits for the uploads under way; returns {type: uri} of what went through."""
-        while self._jobs:
-            self._jobs.pop().result()
-        return dict(self._uploaded)
+        return self._pool.submit(dict, self._uploaded).result()  # the pool's one thread works in order
 
     def upload_file(self, path, key, content_type=None, storage_type=None):
         """Uploads a file below LOGS_URI, or to `key` where that is a URI; returns its URI."""
-        if "://" not in key:
-            key = self.logs_uri + (quote(key) if self.logs_uri.startswith("file:") else key)
-        return self.storage.upload(path, key, content_type)["uri"]
+        uri = key if "://" in key else _below(self.logs_uri, key)
+        return self.storage.upload(path, uri, content_type)["uri"]
 
     def download_checkpoint(self, uri, path):
         """Downloads a checkpoint; returns its path."""
         return str(self.storage.download(uri, path, ErrorType.CHECKPOINT_ERROR))
 
-    def download_dataset(self, dataset_id="", dest_dir=None, **options):
+    def download_dataset(self, dataset_id="", dest_dir=None, *, dest=None, **options):
         """Returns the dataset's folder: the pipeline's (linked as `dest_dir` below WORK_DIR or TMP_DIR) or fetched."""
         found, uri = self.work_dir / "dataset", self.dataset_s3_uri
-        dest = Path(os.path.abspath(dest_dir or options.get("dest") or self.tmp_dir / "dataset"))
+        dest = Path(os.path.abspath(dest_dir or dest or self.tmp_dir / "dataset"))
         if found.exists():
             if os.path.lexists(dest) or not {self.work_dir, self.tmp_dir} & set(dest.parents):
                 return str(found)
             dest.parent.mkdir(parents=True, exist_ok=True)
             dest.symlink_to(found)
             return str(dest)
-        if not uri and self.environ.get("STORAGE_TYPE", "file") == "file":
+        if not uri:
             raise TrainerError(
-                ErrorType.DATASET_ERROR, f"no dataset at {found}, and no DATASET_S3_URI to fetch one from"
+                ErrorType.DATASET_ERROR, f"no dataset at {found}, and no DATASET_S3_URI to fetch it from"
             )
-        uri = uri or f"s3://{self.environ.get('STORAGE_BUCKET')}/datasets/{dataset_id or self.dataset_id}/"
-        self.event("dataset_download_started", uri)
-        escape = quote if uri.startswith("file:") else str
         if uri.endswith(".zip"):
-            unzip(self.storage.download(uri, Path(f"{dest}.zip")), dest)
-        for name, _ in () if uri.endswith(".zip") else self.storage.list(uri):
-            self.storage.download(uri + escape(name), dest / name)
+            _unzip(self.storage.download(uri, f"{dest}.zip"), dest)
+        else:
+            for name, _ in self.storage.list(uri):
+                self.storage.download(_below(uri, name), dest / name)
         if not dest.exists():
             raise TrainerError(ErrorType.DATASET_ERROR, f"nothing lies below {uri}: check DATASET_S3_URI")
-        self.event("dataset_loaded", f"dataset at {dest}")
         return str(dest)
 
     download_dataset_selective = download_dataset
@@ -606,7 +566,5 @@ class TrainerSDK:
         for folder in (self.work_dir / "converted", Path(dataset_dir)):
             if (folder / CONVERTED.get(target_format, target_format)).exists():
                 return str(folder)
-        cure = "run it as a job of the platform, or run the convert step before it"
-        raise TrainerError(
-            ErrorType.CONFIG_ERROR, f"no {target_format} dataset below {self.work_dir}/converted: {cure}"
-        )
+        where = f"{self.work_dir}/converted: run it as a job of the platform, or run the convert step before it"
+        raise TrainerError(ErrorType.CONFIG_ERROR, f"no {target_format} dataset below {where}")

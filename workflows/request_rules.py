@@ -82,7 +82,7 @@ def check_request(request: Mapping[str, Any]) -> list[Problem]:
         if isinstance(name, str):
             problems.append(Problem("framework", f"there is no framework {name!r}", suggest(name, FRAMEWORKS)))
         return problems
-    problems += _own_program(request, home)
+    problems += [*_own_program(request, home), *_gpus(request, home)]
     model = _model(request, home, problems)
     task = _task(request, home, model, problems)
     problems += _hyperparameters(request, home)
@@ -175,6 +175,14 @@ def _amounts(request: Mapping[str, Any]) -> Iterator[Problem]:
                 f"{silence} is longer than the whole job may take, {total}",
                 f"give at most {total}",
             )
+
+
+def _gpus(request: Mapping[str, Any], home: Framework) -> Iterator[Problem]:
+    resources = request.get("resources")
+    asked = resources.get("gpu") if isinstance(resources, Mapping) else None
+    if home.most_gpus is not None and isinstance(asked, int) and asked > home.most_gpus:
+        message = f"{home.name} trains on {home.most_gpus} GPU a job, and this asks for {asked}"
+        yield Problem("resources.gpu", message, f"ask for at most {home.most_gpus}")
 
 
 def _parsed(kind: type[T], value: Any) -> T | None:

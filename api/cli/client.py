@@ -86,7 +86,9 @@ class Api:
     def stream(self, path: str, **params: Any) -> Iterator[bytes]:
         """GET an answer piece by piece, without a limit in time."""
         try:
-            with self._http.stream("GET", path, params=params, timeout=self._timeout(None, connect=5)) as answer:
+            timeout = self._timeout(None, connect=5)
+            # From S3 a file comes by a signed address; the token is not sent there.
+            with self._http.stream("GET", path, params=params, timeout=timeout, follow_redirects=True) as answer:
                 _raise_for(answer)
                 yield from answer.iter_bytes()
         except self._lost as error:

@@ -108,6 +108,17 @@ def show(
         )
 
 
+@dataset.command()
+def delete(
+    context: typer.Context, id: Annotated[str, typer.Argument(help="A dataset's id.")], json: Json = False
+) -> None:
+    """Forget a dataset; an uploaded one is deleted from storage, one that lies elsewhere stays there."""
+    Api.connect(context.obj).delete(f"{DATASETS}/{id}")
+    if json:
+        return say_json({"deleted": id})
+    console().print(f"dataset {id} is deleted")
+
+
 def _print_report(found: dict[str, Any]) -> None:
     report = found.get("check_report") or {}
     errors, warnings = report.get("errors", []), report.get("warnings", [])

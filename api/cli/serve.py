@@ -42,12 +42,13 @@ def serve(settings: Settings, *, announce: Callable[[Settings], None]) -> None:
 
 
 def _run_api(settings: Settings, sock: socket.socket, home: Path, announce: Callable[[Settings], None]) -> None:
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_level="warning",
         access_log=False,
         lifespan="on",
-        timeout_graceful_shutdown=3,  # streams never end by themselves
+        timeout_graceful_shutdown=3,
         server_header=False,
     )
     server = _Server(config)
@@ -57,6 +58,7 @@ def _run_api(settings: Settings, sock: socket.socket, home: Path, announce: Call
         announce(settings)
 
     server.on_ready = ready
+    server.on_shutdown = app.state.platform.wake.close  # streams end themselves instead of being waited for
     # uvicorn raises the signal again after a graceful end: as an exception, so that what is held here is given back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
@@ -65,11 +67,16 @@ def _run_api(settings: Settings, sock: socket.socket, home: Path, announce: Call
 
 class _Server(uvicorn.Server):
     on_ready: Callable[[], None]
+    on_shutdown: Callable[[], None]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self.on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.on_shutdown()
+        await super().shutdown(sockets)
 
 
 @contextmanager

@@ -91,18 +91,27 @@ class LogView:
 
 
 def open_log(platform: Platform, job_id: str, *, step: str, attempt: int | None, must_exist: bool) -> LogView:
-    """Returns a step's log; raises NotFound where there is no such job or attempt, or, with `must_exist`, no log."""
+    """Returns a step's log, empty where the step has said nothing yet; raises NotFound for no such job or attempt.
+
+    With `must_exist` a step that the attempt's workflow does not have and that left no log is not found either.
+    """
     with platform.database.read() as session:
         job = queries.job_by_id(session, job_id)
-        number = queries.attempt_of(session, job, attempt).number
+        found = queries.attempt_of(session, job, attempt)
+        number, known = found.number, _steps(found)
     view = LogView(platform, job_id, number, step)
-    if must_exist and not view.files():
+    if must_exist and step not in known and not view.files():
         steps = files.steps_with_logs(platform.storage, view.folder, job_id, number)
         cure = (
             f"there are logs of: {', '.join(steps)}" if steps else "nothing has run yet; wait for it with follow=true"
         )
         raise NotFound(f"step {step!r} of job {job_id}, attempt {number}, has no log", cure=cure)
     return view
+
+
+def _steps(attempt: Attempt) -> set[str]:
+    templates = ((attempt.manifest or {}).get("spec") or {}).get("templates") or ()
+    return {template["name"] for template in templates if "container" in template}
 
 
 def tail_position(found: Sequence[LogFile], lines: int) -> Position:

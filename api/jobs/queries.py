@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, and_, or_, select, tuple_
+from sqlalchemy import Select, and_, bindparam, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from api.errors import NotFound
@@ -27,6 +27,33 @@ class JobFilter:
     """Part of a name, an id, a model or a dataset."""
     before: tuple[datetime, str] | None = None
     """Only what is older than this (created_at, id)."""
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """How a job stands, and how far its records go."""
+
+    state: str
+    reason: str | None
+    closed: bool
+    """Whether its current attempt is closed."""
+    event: int
+    """The newest event's id, 0 where there is none."""
+    heartbeat: int
+    """The newest heartbeat's number, 0 where there is none."""
+
+
+_PULSE = (
+    select(
+        Job.state,
+        Job.reason,
+        Attempt.closed,
+        select(func.max(Event.id)).where(Event.job_id == bindparam("job_id")).scalar_subquery(),
+        select(func.max(Heartbeat.seq)).where(Heartbeat.job_id == bindparam("job_id")).scalar_subquery(),
+    )
+    .join(Attempt, and_(Attempt.job_id == Job.id, Attempt.number == Job.attempt))
+    .where(Job.id == bindparam("job_id"))
+)
 
 
 def job_by_id(session: Session, job_id: str) -> Job:
@@ -122,21 +149,10 @@ def heartbeats(
     return list(session.scalars(query.order_by(Heartbeat.seq).limit(limit)))
 
 
-def standing(session: Session, job_id: str) -> tuple[str, str | None, bool] | None:
-    """Returns a job's state and reason, and whether its current attempt is closed; None where there is no such job."""
-    row = session.execute(
-        select(Job.state, Job.reason, Attempt.closed)
-        .join(Attempt, and_(Attempt.job_id == Job.id, Attempt.number == Job.attempt))
-        .where(Job.id == job_id)
-    ).one_or_none()
-    return None if row is None else (row[0], row[1], row[2])
-
-
-def newest(session: Session, job_id: str) -> tuple[int, int]:
-    """Returns the newest event id and heartbeat number of a job, 0 where there is none."""
-    event = select(Event.id).where(Event.job_id == job_id).order_by(Event.id.desc()).limit(1)
-    beat = select(Heartbeat.seq).where(Heartbeat.job_id == job_id).order_by(Heartbeat.seq.desc()).limit(1)
-    return session.scalar(event) or 0, session.scalar(beat) or 0
+def pulse(session: Session, job_id: str) -> Pulse | None:
+    """Returns how a job stands in one statement, cheap enough to be asked often; None where there is no such job."""
+    row = session.connection().execute(_PULSE, {"job_id": job_id}).one_or_none()
+    return None if row is None else Pulse(row[0], row[1], row[2], row[3] or 0, row[4] or 0)
 
 
 def first_and_last_epoch(session: Session, job_id: str, attempt: int) -> tuple[Heartbeat, Heartbeat] | None:

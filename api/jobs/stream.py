@@ -11,7 +11,6 @@ from datetime import datetime
 
 from anyio.to_thread import run_sync
 from pydantic import BaseModel
-from sqlalchemy.orm import Session
 
 from api.errors import BadRequest
 from api.jobs import queries, views
@@ -77,9 +76,10 @@ def start_cursor(platform: Platform, job_id: str, *, last_event_id: str | None, 
     """Returns where a stream begins; raises NotFound for an unknown job, BadRequest for a malformed id."""
     with platform.database.read() as session:
         queries.job_by_id(session, job_id)
-        if last_event_id:
-            return Cursor.parse(last_event_id)
-        return Cursor(*queries.newest(session, job_id)) if from_now else Cursor()
+        pulse = queries.pulse(session, job_id)
+    if last_event_id:
+        return Cursor.parse(last_event_id)
+    return Cursor(pulse.event, pulse.heartbeat) if from_now and pulse else Cursor()
 
 
 async def follow(platform: Platform, job_id: str, cursor: Cursor) -> AsyncIterator[bytes]:
@@ -108,15 +108,20 @@ async def follow(platform: Platform, job_id: str, cursor: Cursor) -> AsyncIterat
 
 def _look(platform: Platform, job_id: str, cursor: Cursor) -> Look:
     with platform.database.read() as session:
-        # The job first: whatever was written before it ended is found by the reads after this one.
-        end = _end(session, job_id)
+        # How it stands first: whatever was written before it ended is found by the reads after this one.
+        pulse = queries.pulse(session, job_id)
+        if pulse is None:
+            return Look((), cursor, more=False, end=EndMessage(state="deleted", reason=None))
+        over = pulse.closed and pulse.state in TERMINAL
+        if pulse.event <= cursor.event and pulse.heartbeat <= cursor.heartbeat:
+            end = EndMessage(state=pulse.state, reason=pulse.reason) if over else None
+            return Look((), cursor, more=False, end=end)
         events = queries.events(session, job_id, after=cursor.event, limit=BATCH)
         beats = queries.heartbeats(session, job_id, after=cursor.heartbeat, limit=BATCH)
         job = None
         if any(event.kind == "state" for event in events):
             found = session.get(Job, job_id)
             job = found and views.summary(found, queries.best_checkpoints(session, [job_id]).get(job_id))
-    full = len(events) == BATCH or len(beats) == BATCH
     messages = []
     for row in _in_order(events, beats):
         if isinstance(row, Event):
@@ -129,7 +134,8 @@ def _look(platform: Platform, job_id: str, cursor: Cursor) -> Look:
         else:
             cursor = replace(cursor, heartbeat=row.seq)
             messages.append((cursor, "heartbeat", views.heartbeat(row).model_dump_json()))
-    return Look(tuple(messages), cursor, more=full, end=None if full else end)
+    more = over or len(events) == BATCH or len(beats) == BATCH
+    return Look(tuple(messages), cursor, more=more, end=None)
 
 
 def _in_order(events: list[Event], beats: list[Heartbeat]) -> list[Event | Heartbeat]:
@@ -152,15 +158,6 @@ def _in_order(events: list[Event], beats: list[Heartbeat]) -> list[Event | Heart
 
 def _moment(row: Event | Heartbeat) -> datetime:
     return row.created_at if isinstance(row, Event) else row.received_at
-
-
-def _end(session: Session, job_id: str) -> EndMessage | None:
-    """Returns the last word where a job has ended and its attempt is put away, or where it was deleted."""
-    row = queries.standing(session, job_id)
-    if row is None:
-        return EndMessage(state="deleted", reason=None)
-    state, reason, closed = row
-    return EndMessage(state=state, reason=reason) if closed and state in TERMINAL else None
 
 
 def _message(name: str, data: str, at: Cursor) -> bytes:

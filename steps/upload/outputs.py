@@ -6,9 +6,7 @@ from pathlib import Path
 
 CHECKPOINT = re.compile(r"(best|last|epoch[_-]?(\d+))\.[A-Za-z0-9]{1,12}")
 # Reports may be called best.* too; what has one of these suffixes is no model.
-NOT_WEIGHTS = frozenset(
-    {".txt", ".csv", ".yaml", ".yml", ".md", ".png", ".jpg", ".jpeg", ".log", ".html", ".part"}
-)
+NOT_WEIGHTS = frozenset({".txt", ".csv", ".yaml", ".yml", ".md", ".png", ".jpg", ".jpeg", ".log", ".html", ".part"})
 COMPANIONS = frozenset({"classes.json"})
 
 

@@ -62,6 +62,8 @@ class Framework:
     """Data file with its own settings; None: it has none."""
     any_model: bool = False
     """The model is but a name, and so are the settings: nobody here knows what they mean."""
+    most_gpus: int | None = None
+    """GPUs one job of it can use; None: as many as it likes."""
     requires_checkpoint: bool = True
     """A training that leaves no checkpoint has failed."""
 
@@ -78,6 +80,6 @@ class Framework:
 
 @cache
 def read_settings(file: str) -> Mapping[str, Schema]:
-    """Reads a data file of settings that lies beside this module."""
+    """Reads a data file of settings that lies beside this module: what its trainer prints with `--advanced-keys`."""
     document = json.loads(resources.files("workflows.frameworks").joinpath(file).read_text("utf-8"))
-    return MappingProxyType({entry["key"]: MappingProxyType(entry) for entry in document["keys"]})
+    return MappingProxyType({key: MappingProxyType(entry) for key, entry in document.items()})

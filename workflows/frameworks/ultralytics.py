@@ -56,7 +56,7 @@ FRAMEWORK = Framework(
                 "minimum": 1,
                 "maximum": 65_536,
                 "default": 16,
-                "description": "images per step, over all GPUs",
+                "description": "images per step",
             },
             "image_size": {
                 "type": "integer",
@@ -102,5 +102,6 @@ FRAMEWORK = Framework(
             )
         }
     ),
+    most_gpus=1,
     advanced_file="ultralytics_advanced.json",
 )

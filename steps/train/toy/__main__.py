@@ -1,5 +1,6 @@
 """Trains the job that the environment describes."""
 
+import json
 import sys
 
 from steps.train.toy import config, data, train
@@ -19,7 +20,10 @@ def job(sdk: TrainerSDK) -> int:
 
 
 def main() -> int:
-    """Runs the job with every way of failing told."""
+    """Runs the job with every way of failing told; `--advanced-keys` prints the settings it understands instead."""
+    if "--advanced-keys" in sys.argv[1:]:
+        print(json.dumps(config.advanced_keys(), indent=1, sort_keys=True))
+        return 0
     sdk = TrainerSDK()
     sdk.install_sigterm()
     return sdk.run(job)

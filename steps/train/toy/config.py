@@ -36,6 +36,14 @@ class Wanted:
         return than is None or (value > than if self.mode == "max" else value < than)
 
 
+def advanced_keys() -> dict[str, dict[str, Any]]:
+    """Gives each setting's type, default, bounds and description."""
+    return {
+        key: {"type": ["number"], "default": default, "minimum": least, "maximum": most, "description": what}
+        for key, (default, least, most, what) in ADVANCED.items()
+    }
+
+
 def read(basic: Mapping[str, Any], advanced: Mapping[str, Any]) -> Wanted:
     """Checks the settings; raises CONFIG_ERROR with everything that is wrong."""
     problems = []

@@ -58,7 +58,8 @@ def _cell(path: Path, result: Any, names: Sequence[str]) -> tuple[Image.Image, i
     pen = ImageDraw.Draw(image)
     font = _font(15)
     boxes = result.boxes
-    for box, index, confidence in zip(boxes.xyxy.tolist(), boxes.cls.tolist(), boxes.conf.tolist(), strict=True):
+    found = list(zip(boxes.xyxy.tolist(), boxes.cls.tolist(), boxes.conf.tolist(), strict=True))
+    for box, index, confidence in reversed(found):  # the surest ends on top
         colour = COLOURS[int(index) % len(COLOURS)]
         left, top, right, bottom = (value * scale for value in box)
         pen.rectangle((left, top, right, bottom), outline=colour, width=2)

@@ -23,9 +23,6 @@ PYTHON = REPO / ".venvs" / "ultralytics" / "bin" / "python"
 NAMES = ("rect", "disc")
 TRAIN, VAL, SIDE = 12, 6, 64
 
-if not PYTHON.exists():
-    pytest.skip("the trainer's environment .venvs/ultralytics is not set up (make setup)", allow_module_level=True)
-
 
 class Platform:
     """The three calls of the contract over real HTTP; what came is kept, `cancel` answers should_continue false."""
@@ -202,6 +199,7 @@ def draw_dataset(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def new_job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Job]]:
     """Return a maker of jobs, each with a dataset, a storage and a platform of its own."""
+    assert PYTHON.exists(), f"{PYTHON} is missing: set up the trainer's environment first (make setup)"
     platforms: list[Platform] = []
 
     def make(**fields: Any) -> Job:
