@@ -15,16 +15,13 @@ import threading
 import time
 import traceback as tracebacks
 import uuid
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-REQUIRED = (
-    "JOB_ID TRACE_ID BACKEND_BASE_URL CALLBACK_TOKEN TASK_TYPE MODEL_NAME DATASET_ID EPOCHS BATCH_SIZE LEARNING_RATE "
-    "STORAGE_TYPE STORAGE_BUCKET"
-)
+REQUIRED = """JOB_ID TRACE_ID BACKEND_BASE_URL CALLBACK_TOKEN TASK_TYPE MODEL_NAME DATASET_ID
+EPOCHS BATCH_SIZE LEARNING_RATE STORAGE_TYPE STORAGE_BUCKET"""
 FACTS = "TASK_TYPE MODEL_NAME DATASET_ID DATASET_S3_URI PROJECT_ID SNAPSHOT_ID DATASET_VERSION_HASH PRETRAINED_URI"
 STORAGE = {  # endpoint, access key, secret key
     "minio": "MINIO_ENDPOINT MINIO_ACCESS_KEY MINIO_SECRET_KEY",
@@ -34,23 +31,12 @@ STORAGE = {  # endpoint, access key, secret key
 }
 DIRECT = "EPOCHS BATCH_SIZE IMGSZ IMAGE_SIZE LEARNING_RATE SEED OPTIMIZER DEVICE"  # each beats CONFIG's key
 ALIASES = {"BATCH_SIZE": "batch", "IMAGE_SIZE": "imgsz"}  # the others' keys are their names in lower case
-# key: (default, least)
 NUMBERS = {"epochs": (100, 1), "batch": (16, -1), "imgsz": (640, 1), "learning_rate": (0.01, 1e-12), "seed": (0, 0)}
-OTHERS = {
-    "optimizer": "auto",
-    "device": "0",
-    "primary_metric": None,
-    "primary_metric_mode": "max",
-    "split_config": None,
-}
-CLIENT = "endpoint_url aws_access_key_id aws_secret_access_key aws_session_token"
-CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
-CONVERTED = {"yolo": "data.yaml", "coco": "annotations/train.json", "masks": "masks", "imagefolder": "train"}
+TEXTS = {"optimizer": "auto", "device": "0", "primary_metric": None, "primary_metric_mode": "max", "split_config": None}
 KINDS = "DATASET CHECKPOINT CONFIG RESOURCE NETWORK FRAMEWORK VALIDATION TRAINING UNKNOWN"
-RING, LATER = 512, (408, 425, 429)  # calls kept while the platform is away; answers after which a call is tried again
-FULL = (errno.ENOSPC, errno.EDQUOT)
-
 ErrorType = Enum("ErrorType", {f"{kind}_ERROR": f"{kind}_ERROR" for kind in KINDS.split()}, type=str)
+FULL, LATER = (errno.ENOSPC, errno.EDQUOT), (408, 425, 429)  # a full disk; answers after which a call is tried again
+RING = 512  # calls kept while the platform is away
 
 
 class TrainerError(Exception):
@@ -60,10 +46,6 @@ class TrainerError(Exception):
         super().__init__(message)
         self.error_type, self.detail = ErrorType(error_type), detail
         self.exit_code = 75 if self.error_type is ErrorType.NETWORK_ERROR else 1
-
-
-class Undeliverable(SystemExit):
-    """The work is done but the platform could not be told: exit code 2, past any `except Exception`."""
 
 
 @contextlib.contextmanager
@@ -105,33 +87,20 @@ def write_whole(path, source):
             part.unlink(missing_ok=True)
 
 
-def _unzip(archive, folder):
-    with zipfile.ZipFile(archive) as source, _explained(f"unpacking to {folder}"):
-        for name in source.namelist():
-            if name.startswith("/") or ".." in re.split(r"[/\\]", name):
-                raise TrainerError(ErrorType.DATASET_ERROR, f"{archive.name}: unsafe name {name!r}; rename it")
-        if sum(entry.file_size for entry in source.infolist()) > 200 * archive.stat().st_size + (1 << 20):
-            raise TrainerError(ErrorType.DATASET_ERROR, f"{archive.name}: would unpack to 200 times its size")
-        source.extractall(folder)  # links become plain files
-    archive.unlink()
-
-
-def _below(prefix, name):
-    return prefix + (quote(name) if prefix.startswith("file:") else name)
-
-
 class Storage:
     """Objects by URI: `file:///folder/name` and `s3://bucket/key` (SigV4, path-style)."""
 
     def __init__(self, environ):
         self._env = environ
 
-    def _at(self, uri):
+    @contextlib.contextmanager
+    def _at(self, doing, uri, kind=ErrorType.DATASET_ERROR):
         scheme, _, rest = uri.partition("://")
         if scheme not in ("file", "s3") or ".." in re.split(r"[/\\]", unquote(rest)):
             raise TrainerError(ErrorType.CONFIG_ERROR, f"{uri!r}: use file:///… or s3://bucket/key, without '..'")
         bucket, _, key = rest.partition("/")
-        return (Path(unquote(rest)), {}) if scheme == "file" else (None, {"Bucket": bucket, "Key": key})
+        with _explained(f"{doing} {uri}", kind):
+            yield (Path(unquote(rest)), {}) if scheme == "file" else (None, {"Bucket": bucket, "Key": key})
 
     @functools.cached_property
     def s3(self):
@@ -139,30 +108,29 @@ class Storage:
         import boto3  # heavy, and not needed with file://
         from botocore.config import Config
 
-        names = f"{STORAGE.get(self._env.get('STORAGE_TYPE')) or STORAGE['s3']} AWS_SESSION_TOKEN"
-        keys = {key: self._env.get(name) or None for key, name in zip(CLIENT.split(), names.split(), strict=True)}
-        options = {**dict.fromkeys(CHECKSUMS, "when_required"), "connect_timeout": 5, "max_pool_connections": 16}
-        options |= {"signature_version": "s3v4", "s3": {"addressing_style": "path"}}
-        options["retries"] = {"mode": "standard", "total_max_attempts": int(self._env.get("AWS_MAX_ATTEMPTS") or 6)}
-        region = self._env.get("AWS_REGION") or ("auto" if keys["endpoint_url"] else None)
-        return boto3.session.Session().client("s3", region_name=region, config=Config(**options), **keys)
+        options = dict.fromkeys(("request_checksum_calculation", "response_checksum_validation"), "when_required")
+        options |= {"s3": {"addressing_style": "path"}, "retries": {"mode": "standard", "total_max_attempts": 6}}
+        config = Config(signature_version="s3v4", connect_timeout=5, max_pool_connections=16, **options)
+        names = STORAGE.get(self._env.get("STORAGE_TYPE")) or STORAGE["s3"]
+        endpoint, key, secret = (self._env.get(name) or None for name in names.split())
+        region = self._env.get("AWS_REGION") or ("auto" if endpoint else None)
+        session = boto3.session.Session(key, secret, self._env.get("AWS_SESSION_TOKEN"), region)
+        return session.client("s3", endpoint_url=endpoint, config=config)
 
-    def upload(self, path, uri, content_type=None, kind=ErrorType.CHECKPOINT_ERROR):
+    def upload(self, path, uri, content_type=None):
         """Uploads a file, whole or not at all; returns `{uri, size, sha256}`."""
-        target, at = self._at(uri)
-        with _explained(f"uploading {path}", kind), open(path, "rb") as source:
+        with self._at("uploading", uri, ErrorType.CHECKPOINT_ERROR) as (target, at), open(path, "rb") as source:
             stored = {"uri": uri, "size": os.path.getsize(path), "sha256": sha256(path)}
             if target:
                 write_whole(target, source)
             else:
                 extra = {"Metadata": {"sha256": stored["sha256"]}, "ContentType": content_type or "binary/octet-stream"}
-                self.s3.upload_file(str(path), **at, ExtraArgs=extra)
+                self.s3.upload_fileobj(source, **at, ExtraArgs=extra)
         return stored
 
     def open(self, uri, kind=ErrorType.DATASET_ERROR):
         """Returns a binary stream of one object."""
-        path, at = self._at(uri)
-        with _explained(f"reading {uri}", kind):
+        with self._at("reading", uri, kind) as (path, at):
             return open(path, "rb") if path else self.s3.get_object(**at)["Body"]
 
     def download(self, uri, path, kind=ErrorType.DATASET_ERROR):
@@ -173,16 +141,14 @@ class Storage:
 
     def list(self, prefix):
         """Yields (name below the prefix, size in bytes) of every object; an object itself has no name."""
-        root, at = self._at(prefix)
-        if root:
-            files = [root] if root.is_file() else (path for path in sorted(root.rglob("*")) if path.is_file())
-            yield from ((path.as_posix()[len(root.as_posix()) + 1 :], path.stat().st_size) for path in files)
-            return
-        with _explained(f"listing {prefix}"):
-            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=at["Bucket"], Prefix=at["Key"])
-            for item in (item for page in pages for item in page.get("Contents", ())):
-                if not item["Key"].endswith("/"):
-                    yield item["Key"][len(at["Key"]) :], item["Size"]
+        with self._at("listing", prefix) as (root, at):
+            if root:
+                files = [root] if root.is_file() else (path for path in sorted(root.rglob("*")) if path.is_file())
+                yield from ((path.as_posix()[len(root.as_posix()) + 1 :], path.stat().st_size) for path in files)
+            else:
+                pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=at["Bucket"], Prefix=at["Key"])
+                found = ((item["Key"], item["Size"]) for page in pages for item in page.get("Contents", ()))
+                yield from ((key[len(at["Key"]) :], size) for key, size in found if not key.endswith("/"))
 
     def exists(self, uri):
         """Tells whether an object, or anything below a prefix ending in `/`, exists."""
@@ -190,26 +156,73 @@ class Storage:
 
     def stat(self, uri):
         """Returns `{uri, size, sha256}` (the hash None where S3 does not know it), or None where nothing is."""
-        path, at = self._at(uri)
-        size = next((size for name, size in self.list(uri) if not name), None)
-        if size is None:
-            return None
-        with _explained(f"looking up {uri}"):
-            known = {"sha256": sha256(path)} if path else self.s3.head_object(**at)["Metadata"]
-        digest = {name.lower(): value for name, value in known.items()}.get("sha256")  # some servers write Sha256
-        return {"uri": uri, "size": size, "sha256": digest}
+        for size in (size for name, size in self.list(uri) if not name):
+            with self._at("looking up", uri) as (path, at):
+                known = {"sha256": sha256(path)} if path else self.s3.head_object(**at)["Metadata"]
+            known = {name.lower(): value for name, value in known.items()}  # some servers write Sha256
+            return {"uri": uri, "size": size, "sha256": known.get("sha256")}
+        return None
 
 
-class _Line:
-    """The calls to the platform, in their order; what cannot go now waits. Without an address they are printed."""
+class TrainerSDK(contextlib.AbstractContextManager):
+    """A job's environment and its line to the platform; without BACKEND_BASE_URL a dry run that prints its calls."""
 
-    def __init__(self, address, token, timeout):
-        parts = urlsplit(address)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connect = functools.partial(kind, parts.hostname, parts.port, timeout=timeout)
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self._path, self._lock, self._closing = parts.path, threading.RLock(), threading.Event()
-        self._ring, self._failures, self._wait, self._last, self.cancelled = [], 0, 0.0, time.monotonic(), False
+    def __init__(self, environ=None, *, heartbeat_seconds=8.0, give_up_seconds=300.0, timeout=5.0, sleep=time.sleep):
+        env = self.environ = dict(os.environ if environ is None else environ)
+        url = env.get("BACKEND_BASE_URL") or env.get("CALLBACK_URL") or ""
+        if "/internal/training/" in url:  # the oldest images: an address per job, one token, no trace
+            env.setdefault("CALLBACK_TOKEN", env.get("INTERNAL_AUTH_TOKEN", ""))
+            env.setdefault("TRACE_ID", env.get("JOB_ID", ""))
+        env["BACKEND_BASE_URL"] = url
+        vars(self).update({name.lower(): env.get(name, "") for name in FACTS.split()})
+        self.job_id, self.attempt = env.get("JOB_ID") or "dry-run", env.get("ATTEMPT") or "1"
+        self.trace_id, self.resume = env.get("TRACE_ID") or uuid.uuid4().hex, env.get("RESUME") == "1"
+        self.work_dir = Path(os.path.abspath(env.get("WORK_DIR") or "/workspace"))
+        self.tmp_dir, self.run_dir = Path(os.path.abspath(env.get("TMP_DIR") or "/tmp")), self.work_dir / "run"
+        self.checkpoints_uri = env.get("CHECKPOINTS_URI") or f"{self.work_dir.as_uri()}/checkpoints/"
+        self.logs_uri = env.get("LOGS_URI") or f"{self.work_dir.as_uri()}/logs/"
+        self.storage, self._pool, self._latest, self._uploaded = Storage(env), ThreadPoolExecutor(1), {}, {}
+        self.terminated, self.cancelled, self.finished, self._epoch, self._started = False, False, False, None, None
+        self.dry_run = not (url and env.get("JOB_ID") and env.get("CALLBACK_TOKEN"))
+        base = re.sub("/(api/v1|internal/training)(/.*)?$", "", url.rstrip("/"))
+        self._url, self._timeout = urlsplit(f"{base}/v1/jobs/{quote(self.job_id, safe='')}"), timeout
+        self._patience, self._sleep = give_up_seconds, sleep
+        self._lock, self._closing = threading.RLock(), threading.Event()
+        self._ring, self._failures, self._wait, self._last = [], 0, 0.0, time.monotonic()
+        self._secrets = [v for k, v in env.items() if v and re.search("TOKEN$|SECRET|ACCESS_KEY", k)]
+        if problems := "; ".join(self._configure()):
+            self.report_failed(ErrorType.CONFIG_ERROR, problems)
+            self.close()
+            raise SystemExit(problems)
+        if heartbeat_seconds and not self.dry_run:
+            threading.Thread(target=self._beat, args=(heartbeat_seconds,), daemon=True).start()
+
+    def _configure(self):
+        env, problems, config, self._advanced = self.environ, [], {}, {}
+        try:
+            config = {**json.loads(env.get("CONFIG") or "{}")}
+            self._advanced = {**(config.get("advanced_config") or {})}
+        except (ValueError, TypeError) as error:
+            problems.append(f"CONFIG must be a JSON object, and its advanced_config one too: {error}")
+        if (kind := env.get("STORAGE_TYPE") or "file") not in STORAGE:
+            problems.append(f"STORAGE_TYPE {kind!r} is unknown: use one of {', '.join(STORAGE)}")
+        said = {key: (f"CONFIG.{key}", config[key]) for key in TEXTS | NUMBERS if config.get(key) not in (None, "")}
+        said |= {ALIASES.get(name, name.lower()): (name, env[name]) for name in DIRECT.split() if env.get(name)}
+        self._basic = {key: said.get(key, ("", default))[1] for key, default in TEXTS.items()}
+        for key, (default, least) in NUMBERS.items():
+            source, value = said.get(key, ("", default))
+            try:
+                self._basic[key] = type(default)(float(value))
+                if not float(value) == self._basic[key] >= least:
+                    raise ValueError
+            except (ValueError, TypeError, OverflowError):
+                whole = "whole " * isinstance(default, int)
+                problems.append(f"{source} must be a {whole}number of at least {least:g}, not {value!r}")
+        needed = REQUIRED.split() + STORAGE.get(kind, "").split() * (kind in ("minio", "r2"))
+        missing = [name for name in needed if not env.get(name) and ALIASES.get(name, name.lower()) not in said]
+        if env["BACKEND_BASE_URL"] and missing:
+            problems.insert(0, f"missing environment variables: {', '.join(missing)}")
+        return problems
 
     def _body(self, fields):
         odd = []  # JSON knows no NaN and no infinity: they become null, and metrics that were are named
@@ -235,18 +248,20 @@ class _Line:
 
     def _attempt(self, call, body, key):  # True: accepted; False: refused for good; None: to be tried again
         text = json.dumps(body, allow_nan=False)
-        if not self._path:
+        if self.dry_run:
             self.log("DRY-RUN", f"{call} {text}")
             return True
+        headers = {"Authorization": f"Bearer {self.environ['CALLBACK_TOKEN']}", "Content-Type": "application/json"}
+        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
         with self._lock:
             try:
-                with contextlib.closing(self._connect()) as line:
-                    line.request("POST", f"{self._path}/{call}", text, {**self._headers, "Idempotency-Key": key})
+                with contextlib.closing(kind(self._url.hostname, self._url.port, timeout=self._timeout)) as line:
+                    line.request("POST", f"{self._url.path}/{call}", text, {**headers, "Idempotency-Key": key})
                     answer = line.getresponse()
-                    status, text = answer.status, answer.read().decode(errors="replace")
-                    after = answer.headers.get("Retry-After", "")
+                    after, text = answer.headers["Retry-After"] or "", answer.read().decode(errors="replace")
+                    status = answer.status
             except (OSError, http.client.HTTPException) as error:
-                status, text, after = 599, f"{type(error).__name__}: {error}", ""
+                status, after, text = 599, "", f"{type(error).__name__}: {error}"
             self._last, again = time.monotonic(), status >= 500 or status in LATER
             self._failures = self._failures + 1 if again else 0
             self._wait = max(float(after) if after.isdigit() else 0.0, min(10.0, 0.5 * 2**self._failures)) * again
@@ -255,9 +270,8 @@ class _Line:
         elif status >= 300 and not again:
             cure = "; check CALLBACK_TOKEN and JOB_ID" if status in (401, 403, 404) else ""
             self.log("ERROR", f"the platform refused {call}: {status} {text[:200]}{cure}")
-        elif call == "heartbeat" and not again:
-            with contextlib.suppress(ValueError, AttributeError):
-                self.cancelled = self.cancelled or json.loads(text).get("should_continue") is False
+        elif call == "heartbeat" and re.search(r'"should_continue"\s*:\s*false', text):
+            self.cancelled = True
         return None if again else status < 300
 
     def _beat(self, every):  # a thread's life: the platform sees that the job lives, the job whether to stop
@@ -266,76 +280,11 @@ class _Line:
             if silent >= self._wait and self._drain() and silent >= every:
                 self._attempt("heartbeat", self._body({}), uuid.uuid4().hex)
 
-
-class TrainerSDK(_Line):
-    """A job's environment and its line to the platform; without BACKEND_BASE_URL a dry run that prints its calls."""
-
-    def __init__(self, environ=None, *, heartbeat_seconds=8.0, give_up_seconds=300.0, timeout=5.0, sleep=time.sleep):
-        env = self.environ = dict(os.environ if environ is None else environ)
-        url = env.get("BACKEND_BASE_URL") or env.get("CALLBACK_URL") or ""
-        if "/internal/training/" in url:  # the oldest images: an address per job, one token, no trace
-            env.setdefault("CALLBACK_TOKEN", env.get("INTERNAL_AUTH_TOKEN", ""))
-            env.setdefault("TRACE_ID", env.get("JOB_ID", ""))
-        env["BACKEND_BASE_URL"] = url
-        vars(self).update({name.lower(): env.get(name, "") for name in FACTS.split()})
-        self.job_id, self.attempt = env.get("JOB_ID") or "dry-run", env.get("ATTEMPT") or "1"
-        self.trace_id, self.resume = env.get("TRACE_ID") or uuid.uuid4().hex, env.get("RESUME") == "1"
-        self.work_dir = Path(os.path.abspath(env.get("WORK_DIR") or "/workspace"))
-        self.tmp_dir, self.run_dir = Path(os.path.abspath(env.get("TMP_DIR") or "/tmp")), self.work_dir / "run"
-        here, self.storage = f"file://{quote(str(self.work_dir))}", Storage(env)
-        self.checkpoints_uri = env.get("CHECKPOINTS_URI") or f"{here}/checkpoints/"
-        self.logs_uri = env.get("LOGS_URI") or f"{here}/logs/"
-        self._secrets = [v for k, v in env.items() if v and re.search("TOKEN$|SECRET|ACCESS_KEY", k)]
-        self.terminated, self.finished, self._epoch, self._started = False, False, None, None
-        self._patience, self._sleep, self._pool = give_up_seconds, sleep, ThreadPoolExecutor(1)
-        self._latest, self._uploaded, address, problems = {}, {}, "", self._configure()
-        if url and env.get("JOB_ID") and env.get("CALLBACK_TOKEN"):
-            base = re.sub("/(api/v1|internal/training)(/.*)?$", "", url.rstrip("/"))
-            address = f"{base}/v1/jobs/{quote(self.job_id, safe='')}"
-        super().__init__(address, env.get("CALLBACK_TOKEN"), timeout)
-        if problems:
-            self.report_failed(ErrorType.CONFIG_ERROR, "; ".join(problems))
-            self.close()
-            raise SystemExit("; ".join(problems))
-        if address and heartbeat_seconds:
-            threading.Thread(target=self._beat, args=(heartbeat_seconds,), daemon=True).start()
-
-    def _configure(self):
-        env, problems, config, self._advanced = self.environ, [], {}, {}
-        try:
-            config = {**json.loads(env.get("CONFIG") or "{}")}
-            self._advanced = {**(config.get("advanced_config") or {})}
-        except (ValueError, TypeError) as error:
-            problems.append(f"CONFIG must be a JSON object, and its advanced_config one too: {error}")
-        if (kind := env.get("STORAGE_TYPE") or "file") not in STORAGE:
-            problems.append(f"STORAGE_TYPE {kind!r} is unknown: use one of {', '.join(STORAGE)}")
-        said = {key: (f"CONFIG.{key}", config[key]) for key in OTHERS | NUMBERS if config.get(key) not in (None, "")}
-        said |= {ALIASES.get(name, name.lower()): (name, env[name]) for name in DIRECT.split() if env.get(name)}
-        self._basic = {key: said.get(key, ("", default))[1] for key, default in OTHERS.items()}
-        for key, (default, least) in NUMBERS.items():
-            source, value = said.get(key, ("", default))
-            try:
-                self._basic[key] = type(default)(float(value))
-                if not float(value) == self._basic[key] >= least:
-                    raise ValueError
-            except (ValueError, TypeError, OverflowError):
-                kind_of = "a whole number" if isinstance(default, int) else "a number"
-                problems.append(f"{source} must be {kind_of} of at least {least:g}, not {value!r}")
-        self._basic["lr0"] = self._basic.get("learning_rate")
-        needed = REQUIRED.split() + STORAGE.get(kind, "").split() * (kind in ("minio", "r2"))
-        missing = [name for name in needed if not env.get(name) and ALIASES.get(name, name.lower()) not in said]
-        if env["BACKEND_BASE_URL"] and missing:
-            problems.insert(0, f"missing environment variables: {', '.join(missing)}")
-        return problems
-
-    def __enter__(self):
-        return self
-
     def __exit__(self, kind, error, trace):
-        if isinstance(error, Exception) and not self.finished:
+        if isinstance(error, Exception):
             text = None if isinstance(error, TrainerError) else "".join(tracebacks.format_exception(error))
-            final = getattr(error, "exit_code", 1) != 75  # what is tried again is not the end
-            self.report_failed(ErrorType.UNKNOWN_ERROR, str(error) or kind.__name__, text, final=final)
+            again = getattr(error, "exit_code", 1) == 75  # then this is not the end
+            self.report_failed("UNKNOWN_ERROR", str(error) or kind.__name__, text, final=not again)
         self.close()
 
     def run(self, main):
@@ -347,7 +296,7 @@ class TrainerSDK(_Line):
             return getattr(error, "exit_code", 1)
 
     def get_basic_config(self):
-        """Returns epochs batch imgsz learning_rate (= lr0) optimizer device seed primary_metric(_mode) split_config."""
+        """Returns epochs batch imgsz learning_rate optimizer device seed primary_metric(_mode) split_config."""
         return dict(self._basic)
 
     def get_advanced_config(self):
@@ -379,8 +328,7 @@ class TrainerSDK(_Line):
 
     def event(self, event_type, message="", level="info", data=None, key=None):
         """Tells of one happening; two calls with the same `key` are one."""
-        fields = {"level": level, "event_type": event_type, "message": message, "data": data or {}}
-        self._send("event", fields, key)
+        self._send("event", {"level": level, "event_type": event_type, "message": message, "data": data or {}}, key)
 
     @property
     def should_continue(self):
@@ -394,7 +342,6 @@ class TrainerSDK(_Line):
     def report_started(self, operation_type="training", total_epochs=None):
         """Tells that training begins."""
         total, self._started = total_epochs or self._basic["epochs"], time.monotonic()
-        self.log("INFO", f"{operation_type} started: {total} epochs")
         self.event(f"{operation_type}_started", f"{operation_type} started", data={"total_epochs": total})
         self.set_progress(0, total)
 
@@ -410,13 +357,12 @@ class TrainerSDK(_Line):
         self.heartbeat(epoch, metrics={**all_metrics, primary_metric[0]: primary_metric[1]})
 
     def report_completed(self, final_metrics=None, checkpoints=None, total_epochs=None, *, mlflow_run_id=None):
-        """Tells that training succeeded, after the uploads; raises Undeliverable (exit code 2) where that fails."""
+        """Tells that training succeeded, after the uploads; raises SystemExit(2) where that fails."""
         self._finish("succeeded", final_metrics, checkpoints, total_epochs, mlflow_run_id=mlflow_run_id)
 
     def report_cancelled(self, final_metrics=None, checkpoints=None, total_epochs=None):
         """Tells of an early end; returns the exit code: 143 after SIGTERM (resumable, so no `done`), 0 if cancelled."""
-        if self.terminated and not self.cancelled:
-            self.heartbeat()  # is it a cancellation, or a machine that goes away?
+        self.heartbeat()  # is it a cancellation, or a machine that goes away?
         if self.cancelled or not self.terminated:
             self._finish("cancelled", final_metrics, checkpoints, total_epochs)
         else:
@@ -433,15 +379,15 @@ class TrainerSDK(_Line):
             error_type, detail = ErrorType.RESOURCE_ERROR, "disk_full"
         kind, message = ErrorType(error_type).value, str(message) or "failed without a message"
         self.log("ERROR", f"{kind}: {message}")
-        self.fail_line(f"{kind}: {message}")
+        path = self.environ.get("TERMINATION_LOG")
+        with contextlib.suppress(OSError), open(path or "/dev/termination-log", "wb" if path else "r+b") as sink:
+            sink.write(" ".join(f"{kind}: {message}".split()).encode()[:4000])
         about = {"error_type": kind, "traceback": traceback}
         self.event("error", message, "error" if final else "warning", about)
-        more = {"error": message, **about, "detail": detail}
-        return final and self._finish("failed", None, None, epochs_completed, **more)
+        return final and self._finish("failed", None, None, epochs_completed, error=message, **about, detail=detail)
 
     def _finish(self, status, metrics, checkpoints, epochs, **more):
-        if self.finished:
-            self.log("WARNING", f"the end was told before: {status} is not told any more")
+        if self.finished:  # the first end counts
             return True
         self.finished, uris = True, {**self.flush(), **(checkpoints or {})}
         fields = {"status": status, "error": None, "final_metrics": metrics or {}, "mlflow_run_id": None, **more}
@@ -453,9 +399,8 @@ class TrainerSDK(_Line):
         if self.work_dir.is_dir():  # a dry run at an author's desk has none
             with contextlib.suppress(OSError, TrainerError):  # a full disk: the platform can still be told
                 write_whole(self.work_dir / "done.json", json.dumps(body).encode())
-        told = self.deliver_done(body)
-        if not told and status != "failed":
-            raise Undeliverable(2)
+        if not (told := self.deliver_done(body)) and status != "failed":
+            raise SystemExit(2)
         return told
 
     def deliver_done(self, body=None):
@@ -475,13 +420,6 @@ class TrainerSDK(_Line):
         self.flush()
         self._closing.set()
         self._drain()
-
-    def fail_line(self, text):
-        """Writes the one line of cause that the workflow shows on its node."""
-        path = Path(self.environ.get("TERMINATION_LOG") or "/dev/termination-log")
-        if path.exists() or (path.parent.is_dir() and path.parent != Path("/dev")):
-            with contextlib.suppress(OSError):
-                path.write_bytes(" ".join(text.split()).encode()[:4000])
 
     def set_progress(self, done, total):
         """Writes `done/total` where the workflow's executor looks for it."""
@@ -514,8 +452,7 @@ class TrainerSDK(_Line):
                     self._uploaded[checkpoint_type] = self.upload_checkpoint(copy, checkpoint_type, metrics, epoch)
             except Exception as error:  # the next one, or the upload step, makes up for it
                 self.event("checkpoint_upload_failed", str(error), "warning", {"kind": checkpoint_type, "epoch": epoch})
-            finally:
-                copy.unlink()
+            copy.unlink()
 
         self._pool.submit(upload)
 
@@ -525,7 +462,7 @@ class TrainerSDK(_Line):
 
     def upload_file(self, path, key, content_type=None, storage_type=None):
         """Uploads a file below LOGS_URI, or to `key` where that is a URI; returns its URI."""
-        uri = key if "://" in key else _below(self.logs_uri, key)
+        uri = key if "://" in key else self.logs_uri + (quote(key) if self.logs_uri.startswith("file:") else key)
         return self.storage.upload(path, uri, content_type)["uri"]
 
     def download_checkpoint(self, uri, path):
@@ -537,22 +474,18 @@ class TrainerSDK(_Line):
         found, uri = self.work_dir / "dataset", self.dataset_s3_uri
         dest = Path(os.path.abspath(dest_dir or dest or self.tmp_dir / "dataset"))
         if found.exists():
-            if os.path.lexists(dest) or not {self.work_dir, self.tmp_dir} & set(dest.parents):
-                return str(found)
-            dest.parent.mkdir(parents=True, exist_ok=True)
-            dest.symlink_to(found)
-            return str(dest)
-        if not uri:
-            raise TrainerError(
-                ErrorType.DATASET_ERROR, f"no dataset at {found}, and no DATASET_S3_URI to fetch it from"
-            )
+            if not os.path.lexists(dest) and {self.work_dir, self.tmp_dir} & set(dest.parents):
+                dest.parent.mkdir(parents=True, exist_ok=True)
+                dest.symlink_to(found)
+            return str(found)
         if uri.endswith(".zip"):
-            _unzip(self.storage.download(uri, f"{dest}.zip"), dest)
-        else:
-            for name, _ in self.storage.list(uri):
-                self.storage.download(_below(uri, name), dest / name)
+            archive = self.storage.download(uri, f"{dest}.zip")
+            shutil.unpack_archive(archive, dest)  # leaves out names that lead out of the folder
+            archive.unlink()
+        for name, _ in self.storage.list(uri) if uri.endswith("/") else ():
+            self.storage.download(uri + (quote(name) if uri.startswith("file:") else name), dest / name)
         if not dest.exists():
-            raise TrainerError(ErrorType.DATASET_ERROR, f"nothing lies below {uri}: check DATASET_S3_URI")
+            raise TrainerError(ErrorType.DATASET_ERROR, f"no {found}, and nothing lies below DATASET_S3_URI {uri!r}")
         return str(dest)
 
     download_dataset_selective = download_dataset
@@ -563,8 +496,7 @@ class TrainerSDK(_Line):
 
     def convert_dataset(self, dataset_dir="", source_format="dice", target_format="yolo", *_, **options):
         """Returns the folder that the pipeline's convert step has written; the dataset itself is never written to."""
-        for folder in (self.work_dir / "converted", Path(dataset_dir)):
-            if (folder / CONVERTED.get(target_format, target_format)).exists():
-                return str(folder)
-        where = f"{self.work_dir}/converted: run it as a job of the platform, or run the convert step before it"
-        raise TrainerError(ErrorType.CONFIG_ERROR, f"no {target_format} dataset below {where}")
+        folder = self.work_dir / "converted"
+        if target_format == "yolo" and (folder / "data.yaml").exists():
+            return str(folder)
+        raise TrainerError(ErrorType.CONFIG_ERROR, f"no {target_format} dataset in {folder}: let convert run before")

@@ -40,7 +40,7 @@ def serving(folder: Path) -> Iterator[S3]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(RCLONE), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}",
-               "--vfs-cache-mode", "off", "--dir-cache-time", "0s", str(folder)]  # fmt: skip
+               "--vfs-cache-mode", "off", "--dir-cache-time", "10ms", str(folder)]  # fmt: skip
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 30
