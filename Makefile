@@ -4,8 +4,10 @@ SHELL := bash
 TIPHYS := .venv/bin/tiphys
 PYTEST := .venv/bin/python -m pytest
 TRAIN := .venvs/ultralytics
+# Whole files to two processes: what a file's tests share is made once.
+PARALLEL := -n 2 --dist loadfile
 
-.PHONY: help demo test test-fast test-train lint format types floors golden catalogue lock environments bench clean
+.PHONY: help demo test test-fast lint format types floors golden catalogue lock environments bench clean
 
 help: ## List what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,10 +16,10 @@ demo: announce environments ## Train a detector of handwritten digits from nothi
 	@$(TIPHYS) demo
 
 test: announce environments ## Set up and run the whole default suite (under 15 minutes on 2 cores)
-	@$(PYTEST)
+	@$(PYTEST) $(PARALLEL)
 
 test-fast: environments ## The suite without real trainings
-	@$(PYTEST) -m "not trains and not e2e"
+	@$(PYTEST) $(PARALLEL) -m "not trains and not e2e"
 
 lint: .venv/.ready ## Ruff, types and floors
 	@.venv/bin/ruff check .

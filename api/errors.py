@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from workflows.spec import SpecError
+
+log = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SOON = {"Retry-After": "2"}
 
 
 class TiphysError(Exception):
@@ -106,6 +114,15 @@ def from_spec_error(error: SpecError) -> Invalid:
     return Invalid(str(error), errors=fields)
 
 
+def from_failure(error: Exception) -> TiphysError:
+    """The 507 of a full disk, or the 503 of a database or file system that cannot take it now; nothing was stored."""
+    text = str(getattr(error, "orig", None) or error).lower()
+    if getattr(error, "errno", None) in FULL or "is full" in text or "no space left" in text:
+        cure = "free space on the disk of the home folder, then try again"
+        return StorageFull("the platform's disk is full: nothing was stored", cure=cure, headers=SOON)
+    return Unavailable("the records could not be written: nothing was stored", cure="try again", headers=SOON)
+
+
 def install(app: FastAPI) -> None:
     """Render the whole tree, and what FastAPI itself raises, in one form."""
 
@@ -131,7 +148,13 @@ def install(app: FastAPI) -> None:
             made.status, made.code, made.title = error.status_code, f"http_{error.status_code}", str(error.detail)
         return render(made)
 
+    async def failure(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s: %s", request.method, request.url.path, error)
+        return render(from_failure(error))
+
     app.add_exception_handler(TiphysError, tiphys_error)
+    app.add_exception_handler(OperationalError, failure)
+    app.add_exception_handler(OSError, failure)
     app.add_exception_handler(SpecError, spec_error)
     app.add_exception_handler(RequestValidationError, validation_error)
     app.add_exception_handler(HTTPException, http_error)

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 import traceback as tracebacks
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
@@ -76,7 +75,7 @@ def write_whole(path, source):
     """Writes bytes, or a binary stream, to a file: whole or not at all."""
     with _explained(f"writing {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+        part = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
         try:
             with open(part, "xb") as sink:
                 sink.write(source) if isinstance(source, bytes) else shutil.copyfileobj(source, sink, 1 << 20)
@@ -171,12 +170,11 @@ class TrainerSDK(contextlib.AbstractContextManager):
         env = self.environ = dict(os.environ if environ is None else environ)
         url = env.get("BACKEND_BASE_URL") or env.get("CALLBACK_URL") or ""
         if "/internal/training/" in url:  # the oldest images: an address per job, one token, no trace
-            env.setdefault("CALLBACK_TOKEN", env.get("INTERNAL_AUTH_TOKEN", ""))
-            env.setdefault("TRACE_ID", env.get("JOB_ID", ""))
+            env |= {"CALLBACK_TOKEN": env.get("INTERNAL_AUTH_TOKEN", ""), "TRACE_ID": env.get("JOB_ID", ""), **env}
         env["BACKEND_BASE_URL"] = url
         vars(self).update({name.lower(): env.get(name, "") for name in FACTS.split()})
         self.job_id, self.attempt = env.get("JOB_ID") or "dry-run", env.get("ATTEMPT") or "1"
-        self.trace_id, self.resume = env.get("TRACE_ID") or uuid.uuid4().hex, env.get("RESUME") == "1"
+        self.trace_id, self.resume = env.get("TRACE_ID") or os.urandom(16).hex(), env.get("RESUME") == "1"
         self.work_dir = Path(os.path.abspath(env.get("WORK_DIR") or "/workspace"))
         self.tmp_dir, self.run_dir = Path(os.path.abspath(env.get("TMP_DIR") or "/tmp")), self.work_dir / "run"
         self.checkpoints_uri = env.get("CHECKPOINTS_URI") or f"{self.work_dir.as_uri()}/checkpoints/"
@@ -186,9 +184,8 @@ class TrainerSDK(contextlib.AbstractContextManager):
         self.dry_run = not (url and env.get("JOB_ID") and env.get("CALLBACK_TOKEN"))
         base = re.sub("/(api/v1|internal/training)(/.*)?$", "", url.rstrip("/"))
         self._url, self._timeout = urlsplit(f"{base}/v1/jobs/{quote(self.job_id, safe='')}"), timeout
-        self._patience, self._sleep = give_up_seconds, sleep
-        self._lock, self._closing = threading.RLock(), threading.Event()
-        self._ring, self._failures, self._wait, self._last = [], 0, 0.0, time.monotonic()
+        self._patience, self._sleep, self._closing = give_up_seconds, sleep, threading.Event()
+        self._ring, self._lock, self._failures, self._wait, self._last = [], threading.RLock(), 0, 0.0, time.monotonic()
         self._secrets = [v for k, v in env.items() if v and re.search("TOKEN$|SECRET|ACCESS_KEY", k)]
         if problems := "; ".join(self._configure()):
             self.report_failed(ErrorType.CONFIG_ERROR, problems)
@@ -234,7 +231,7 @@ class TrainerSDK(contextlib.AbstractContextManager):
         return {"trace_id": self.trace_id, **fields, "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
     def _send(self, call, fields, key=None):
-        self._ring.append((call, self._body(fields), key or uuid.uuid4().hex))
+        self._ring.append((call, self._body(fields), key or os.urandom(16).hex()))
         if len(self._ring) > RING:
             del self._ring[1]  # not the first: it may be on its way
         if not self._failures:  # an outage costs training one timeout, not one a call
@@ -278,7 +275,7 @@ class TrainerSDK(contextlib.AbstractContextManager):
         while not self._closing.wait(min(every / 4, 1.0)):
             silent = time.monotonic() - self._last
             if silent >= self._wait and self._drain() and silent >= every:
-                self._attempt("heartbeat", self._body({}), uuid.uuid4().hex)
+                self._attempt("heartbeat", self._body({}), os.urandom(16).hex())
 
     def __exit__(self, kind, error, trace):
         if isinstance(error, Exception):
@@ -429,8 +426,8 @@ class TrainerSDK(contextlib.AbstractContextManager):
 
     def set_output(self, step, name, value):
         """Writes an output parameter of a workflow step; what is no string as JSON."""
-        text = value if isinstance(value, str) else json.dumps(value)
-        write_whole(self.work_dir / "outputs" / step / name, text.encode())
+        value = value if isinstance(value, str) else json.dumps(value)
+        write_whole(self.work_dir / "outputs" / step / name, value.encode())
 
     def upload_checkpoint(self, path, checkpoint_type="best", metrics=None, epoch=None):
         """Uploads `best`, `last` or `epoch_N` below CHECKPOINTS_URI, tells of it, returns its URI."""
@@ -441,7 +438,7 @@ class TrainerSDK(contextlib.AbstractContextManager):
 
     def upload_async(self, path, checkpoint_type="last", metrics=None, epoch=None):
         """Copies a checkpoint aside and uploads it while training goes on; of one type only the latest goes."""
-        copy = self.tmp_dir / f"{uuid.uuid4().hex}{Path(path).suffix}"
+        copy = self.tmp_dir / f"{os.urandom(16).hex()}{Path(path).suffix}"
         with _explained(f"copying {path} to {copy}", ErrorType.CHECKPOINT_ERROR):
             shutil.copyfile(path, copy)
         self._latest[checkpoint_type] = copy

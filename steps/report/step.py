@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.report.failures import first_failure
-from steps.trainer_sdk import ErrorType, TrainerSDK, Undeliverable
+from steps.trainer_sdk import ErrorType, TrainerSDK
 
 AGAIN = 75
 
@@ -19,7 +19,7 @@ def report(sdk: TrainerSDK) -> int:
     sdk.log("INFO", "the trainer did not tell its end itself; it is told for it")
     try:
         sdk.report_completed(metrics, _checkpoints(sdk), _epochs(sdk))
-    except Undeliverable:
+    except SystemExit:  # the platform could not be told
         return AGAIN
     return 0
 
@@ -39,7 +39,7 @@ def report_at_exit(sdk: TrainerSDK, *, status: str, failures: str) -> int:
                 known = failure.error_type in ErrorType.__members__
                 kind = ErrorType(failure.error_type) if known else ErrorType.UNKNOWN_ERROR
                 told = sdk.report_failed(kind, failure.message, detail=failure.detail)
-        except Undeliverable:
+        except SystemExit:  # the platform could not be told
             told = False
     if not told:
         sdk.log("WARNING", "the platform could not be told of the end; it will see it from the workflow itself")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.conftest import REPO, Platform, end_trainers, toy_job
 from tests.steps.s3 import serving
-from tests.steps.train.custom.seeds import DRIVER, GUIDE, PLUGIN, present, sample
+from tests.steps.train.custom.seeds import DRIVER, GUIDE, PLUGIN, in_tmp, present, sample
 
 pytestmark = pytest.mark.e2e
 SAMPLES = ("sdk_basic.py", "sdk_minimal.py", "plain_http.py")
@@ -60,8 +60,9 @@ def test_the_guides_minimal_sample_runs_unchanged(platform: Platform, digits: Pa
 def test_the_guides_basic_sample_runs_unchanged(platform: Platform, digits: Path, tmp_path: Path) -> None:
     script = beside_the_sdk(tmp_path / "basic", DRIVER)
     script.with_name("sample.txt").write_text(sample(GUIDE, "train_one_epoch(...)"))
-    job_id = platform.submit(custom_job(script, str(digits)))
-    job = platform.ended(job_id)
+    with in_tmp():
+        job_id = platform.submit(custom_job(script, str(digits)))
+        job = platform.ended(job_id)
     assert job["state"] == "succeeded", job
     assert {c["kind"] for c in platform.json("job", "checkpoints", job_id)["items"]} == {"best", "last"}
 
@@ -106,11 +107,13 @@ def test_the_plugin_guides_sample_runs_unchanged(on_s3: Platform, digits: Path, 
     on_s3.tiphys("dataset", "add", archive, "--id", "digits")
     script = beside_the_sdk(tmp_path / "plugin", DRIVER)
     script.with_name("sample.txt").write_text(sample(PLUGIN, "import requests"))
-    job_id = on_s3.submit(custom_job(script, "digits"))
-    job = on_s3.ended(job_id)
+    with in_tmp():
+        job_id = on_s3.submit(custom_job(script, "digits"))
+        job = on_s3.ended(job_id)
+        fetched = Path("/tmp/dataset.zip").read_bytes()
     assert job["state"] == "succeeded", job
     assert on_s3.json("job", "metrics", job_id)["items"]
-    assert Path("/tmp/dataset.zip").read_bytes() == archive.read_bytes()
+    assert fetched == archive.read_bytes()
 
 
 def test_a_toy_job_runs_whole_on_s3(on_s3: Platform, digits: Path, tmp_path: Path) -> None:

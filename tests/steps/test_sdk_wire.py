@@ -99,13 +99,21 @@ def test_a_checkpoint_is_uploaded_and_told(platform: Platform, sdk: TrainerSDK, 
 
 
 def test_success_is_done_with_its_artifacts(platform: Platform, sdk: TrainerSDK, workspace: Path) -> None:
+    sdk.report_started()
     sdk.report_progress(3, 3, {})
     sdk.report_completed({"val/accuracy": 0.5}, {"best": "file:///store/best.json", "last": "file:///store/last.json"})
     (body,) = platform.calls("done")
     wanted = example("done", "succeeded")
     same = ("timestamp", "training_time_seconds")
     assert {**body, **{k: wanted[k] for k in same}} == {**wanted, "trace_id": TRACE}
+    assert 0 <= body["training_time_seconds"] < 60
     assert json.loads((workspace / "done.json").read_bytes()) == body
+
+
+def test_who_did_not_train_tells_no_training_time(platform: Platform, sdk: TrainerSDK) -> None:
+    sdk.report_completed()
+    (body,) = platform.calls("done")
+    assert "training_time_seconds" not in body
 
 
 def test_failure_is_an_event_done_and_a_line(platform: Platform, sdk: TrainerSDK, workspace: Path) -> None:

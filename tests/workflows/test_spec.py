@@ -88,7 +88,12 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
         "would ignore yours",
         "name an optimizer",
     ),
-    ({"advanced_config": {"mosiac": 1}}, "advanced_config.mosiac", "no setting", "did you mean mosaic? Known: agnostic_nms"),
+    (
+        {"advanced_config": {"mosiac": 1}},
+        "advanced_config.mosiac",
+        "no setting",
+        "did you mean mosaic? Known: agnostic_nms",
+    ),
     ({"advanced_config": {"lr0": 1}}, "advanced_config.lr0", "set by the job", "hyperparameters.learning_rate"),
     ({"advanced_config": {"mosaic": 3}}, "advanced_config.mosaic", "out of range", "at least 0 and at most 1"),
     ({"advanced_config": {"nbs": "many"}}, "advanced_config.nbs", "not a whole number", "whole number"),

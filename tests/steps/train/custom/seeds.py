@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 SEEDS = Path(__file__).parents[5] / "shared" / "seeds"
@@ -34,3 +37,15 @@ def sample(text: Path, *signs: str) -> str:
     blocks = re.findall(r"```python\n(.*?)```", text.read_text(encoding="utf-8"), re.DOTALL)
     (found,) = (block for block in blocks if "def main():" in block and all(sign in block for sign in signs))
     return found
+
+
+@contextlib.contextmanager
+def in_tmp() -> Iterator[None]:
+    """The guides write to /tmp by name: one at a time over all test processes, and what they leave goes again."""
+    with Path("/tmp/.tiphys-guides.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            for name in ("best.pt", "last.pt", "dataset.zip"):
+                Path("/tmp", name).unlink(missing_ok=True)

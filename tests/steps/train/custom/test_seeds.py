@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def in_tmp() -> object:
-    """The guides write to /tmp by name; what they leave there goes again."""
-    yield
-    for name in ("best.pt", "last.pt", "dataset.zip"):
-        Path("/tmp", name).unlink(missing_ok=True)
+def in_tmp() -> Iterator[None]:
+    with seeds.in_tmp():
+        yield
 
 
 def test_the_complete_sample(folder: Path, workspace: Path, platform: Platform) -> None:
