@@ -35,7 +35,8 @@ def demo(context: typer.Context, json: Json = False) -> None:
         if not json:
             out.print(f"[bold]{number}.[/] {text}")
 
-    folder = home / "demo" / DATASET
+    # Where a dataset of this id lies by its key: so `tiphys run` and the examples find it too, without any API.
+    folder = home / "storage" / "datasets" / DATASET
     tell(1, f"making a DICE 1.0 dataset out of real handwritten digits: {folder}")
     _make_dataset(examples / "make_digits.py", folder)
     tell(2, "starting API and reconciler in the background")

@@ -30,16 +30,14 @@ def run_here(spec: JobSpec, run: Run, home: Path, *, json: bool) -> Exit:
     engine = LocalEngine(home / "runs", images=images)
     manifest = build(training_workflow(spec, run))
     name = manifest["metadata"]["name"]
-    told: dict[str, tuple[str, str]] = {}
+    told: dict[str, str] = {}
 
     def tell(workflow: dict[str, Any]) -> None:
         for node in (workflow.get("status", {}).get("nodes") or {}).values():
-            seen = (node["phase"], node.get("message", ""))
-            if node["type"] == "Pod" and told.get(node["id"]) != seen and not json:
-                told[node["id"]] = seen
-                progress = f"  {node['progress']}" if node["phase"] == "Running" and node.get("progress") else ""
-                message = f"  {seen[1]}" if seen[1] else ""
-                console().print(f"  {node['displayName']}: {seen[0]}{progress}{message}", markup=False)
+            line = _line(node)
+            if line and told.get(node["id"]) != line and not json:
+                told[node["id"]] = line
+                console().print(f"  {line}", markup=False)
 
     try:
         engine.submit(manifest, secrets=settings.storage_secrets())
@@ -60,6 +58,16 @@ def run_here(spec: JobSpec, run: Run, home: Path, *, json: bool) -> Exit:
     else:
         console().print(f"succeeded; checkpoints: {_checkpoints(run, spec)}", soft_wrap=True, markup=False)
     return Exit.OK if workflow["status"]["phase"] == "Succeeded" else Exit.FAILED
+
+
+def _line(node: dict[str, Any]) -> str:
+    """One line of a process's state, empty where there is nothing to tell."""
+    message = node.get("message", "")
+    if node["type"] != "Pod" or message == "PodInitializing":
+        return ""
+    done, _, total = node.get("progress", "").partition("/")
+    progress = f" {done}/{total}" if node["phase"] == "Running" and total not in ("", "1") else ""
+    return f"{node['displayName'].removesuffix('(0)')}: {node['phase']}{progress}{f'  {message}' if message else ''}"
 
 
 def _show_failure(engine: LocalEngine, workflow: dict[str, Any]) -> None:

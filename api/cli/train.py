@@ -74,7 +74,7 @@ def compile_job(
     from workflows.training import training_workflow
 
     spec = _read(file)
-    manifest = build(training_workflow(spec, _run(spec, find_home(context.obj), job_id=job_id)))
+    manifest = build(training_workflow(spec, _run(spec, find_home(context.obj), job_id=job_id, must_exist=False)))
     if json:
         return say_json(manifest)
     sys.stdout.write(to_yaml(manifest))
@@ -88,7 +88,7 @@ def run(context: typer.Context, file: JobFile, json: Json = False) -> None:
 
     home = find_home(context.obj)
     spec = _read(file)
-    raise typer.Exit(run_here(spec, _run(spec, home, job_id=new_job_id()), home, json=json))
+    raise typer.Exit(run_here(spec, _run(spec, home, job_id=new_job_id(), must_exist=True), home, json=json))
 
 
 def _request(
@@ -176,19 +176,22 @@ def _absolute_dataset(body: dict[str, Any], folder: Path) -> None:
         body["dataset"] = str((folder / Path(written).expanduser()).resolve())
 
 
-def _run(spec: JobSpec, home: Path, *, job_id: str) -> Run:
+def _run(spec: JobSpec, home: Path, *, job_id: str, must_exist: bool) -> Run:
     """Where a job compiled here would run: on this machine, with nobody to call back."""
     from api.settings import Settings
     from workflows.keys import dataset_prefix
+    from workflows.locate import dataset_uri
+    from workflows.problems import SpecError
     from workflows.training import Run
 
     settings = Settings(home=home)
     storage = settings.storage()
-    uri = spec.dataset
-    if uri.startswith("/"):
-        uri = Path(uri).as_uri() + ("" if uri.endswith(".zip") else "/")
-    elif "://" not in uri:
-        uri = storage.uri(dataset_prefix(uri))
+    try:
+        uri = dataset_uri(spec.dataset, storage)
+    except SpecError as error:
+        if must_exist:
+            raise Fault(str(error), exit_code=Exit.USAGE) from None
+        uri = storage.uri(dataset_prefix(Path(spec.dataset).name or "dataset"))
     return Run(
         job_id=job_id,
         trace_id=job_id.ljust(32, "0"),
