@@ -40,8 +40,10 @@ class HeartbeatWriter:
         self._database = database
         self._notify = notify
         self._store = HeartbeatStore(statements_for(database.engine.dialect))
-        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._rounds: dict[asyncio.AbstractEventLoop, list[_Work]] = {}
+        self._queue: SimpleQueue[list[_Work] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._ending = threading.Lock()
 
     def start(self) -> None:
         """Starts the thread."""
@@ -51,15 +53,17 @@ class HeartbeatWriter:
 
     def stop(self) -> None:
         """Commits what is queued, answers it, and ends the thread."""
-        thread, self._thread = self._thread, None
+        with self._ending:
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._queue.put(None)
         if thread is not None:
-            self._queue.put(None)
             thread.join()
 
-    async def submit(
+    def submit(
         self, claims: JobClaims, beats: Sequence[Beat], *, received_at: datetime, traced: bool = True
-    ) -> bool:
-        """Returns whether the trainer should go on, once the heartbeats are durable.
+    ) -> asyncio.Future[bool]:
+        """Returns a future: whether the trainer should go on, once the heartbeats are durable.
 
         Raises:
             NotFound, TraceMismatch: nothing of this delivery was stored.
@@ -70,8 +74,22 @@ class HeartbeatWriter:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
         delivery = Delivery(claims.job_id, claims.attempt, tuple(beats), received_at, traced)
-        self._queue.put(_Work(delivery, loop, future))
-        return await future
+        round_ = self._rounds.get(loop)
+        if round_ is None:
+            # One wake-up of the thread for all that this turn of the loop brings; by then the loop is idle, and
+            # the two do not fight for the interpreter's lock.
+            round_ = self._rounds[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        round_.append(_Work(delivery, loop, future))
+        return future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        round_ = self._rounds.pop(loop)
+        with self._ending:
+            if self._thread is not None:
+                self._queue.put(round_)
+                return
+        _resolve([(work.future, not_running()) for work in round_])
 
     def _run(self) -> None:
         open_ = True
@@ -83,15 +101,15 @@ class HeartbeatWriter:
                     self._notify(job_id)
 
     def _next(self) -> tuple[list[_Work], bool]:
-        """Waits for one, then takes what else is there: a fixed window would only add latency."""
+        """Waits for a round, then takes what else is there: a fixed window would only add latency."""
         batch: list[_Work] = []
-        work = self._queue.get()
-        while work is not None:
-            batch.append(work)
+        round_ = self._queue.get()
+        while round_ is not None:
+            batch += round_
             if len(batch) >= _MAX_BATCH:
                 return batch, True
             try:
-                work = self._queue.get_nowait()
+                round_ = self._queue.get_nowait()
             except Empty:
                 return batch, True
         return batch, False

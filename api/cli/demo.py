@@ -90,4 +90,4 @@ def _finish(api: Api, job_id: str, url: str, home: Path, seconds: float, *, json
         ("tiphys train ultralytics/yolo11s --dataset digits --set epochs=3 --watch", "a larger model on the same data"),
         ("tiphys down", "end it; nothing is lost"),
     ):
-        out.print(f"   .venv/bin/{command:75} [dim]{why}[/]", soft_wrap=True)
+        out.print(f"   .venv/bin/{command}  [dim]# {why}[/]", soft_wrap=True)

@@ -8,7 +8,7 @@ import pytest
 
 from workflows.spec import JobSpec, SpecError
 
-ISSUE = """
+EXAMPLE = """
 name: digits-first
 project: numbers
 framework: ultralytics
@@ -36,7 +36,7 @@ def refused(fields: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def test_reads_every_field_of_a_job_file() -> None:
-    spec = JobSpec.from_yaml(ISSUE)
+    spec = JobSpec.from_yaml(EXAMPLE)
     assert spec.name == "digits-first"
     assert spec.hyperparameters.learning_rate == 0.002
     assert spec.advanced_config == {"nbs": 16, "mosaic": 0.0}
