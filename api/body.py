@@ -62,10 +62,20 @@ async def mapping_of(request: Request) -> dict[str, Any]:
     """FastAPI dependency: the request's body, JSON or by its Content-Type YAML, as a mapping.
 
     Raises:
-        BadRequest: it is no JSON. Invalid: it is no mapping. UnsupportedMediaType: it is neither JSON nor YAML.
+        BadRequest: it is no JSON. Invalid: it is no mapping, or holds half a character.
+        UnsupportedMediaType: it is neither JSON nor YAML.
         SpecError: it is no YAML.
     """
-    body = await request.body()
+    value = _read(request, await request.body())
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        # No answer could tell of it: every list that such a record is in would fail.
+        raise Invalid("a text in the body holds half a surrogate pair", cure="send whole characters") from error
+    return value
+
+
+def _read(request: Request, body: bytes) -> dict[str, Any]:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind in YAML_TYPES:
         try:

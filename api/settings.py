@@ -76,7 +76,9 @@ class Settings(BaseSettings):
 
     def api_url(self) -> str:
         """Base URL of the API without a trailing slash."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        # What listens everywhere is reached at the loopback address; an IPv6 address stands in brackets.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return (self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}").rstrip("/")
 
     def storage(self) -> StorageTarget:
         """Where datasets, checkpoints and logs lie."""
@@ -102,7 +104,10 @@ def prepare_home(settings: Settings) -> Settings:
     keys = settings.signing_keys
     if not keys:
         made = _kept(home / "keys.json", lambda: json.dumps({secrets.token_hex(4): secrets.token_urlsafe(48)}))
-        keys = {kid: SecretStr(key) for kid, key in json.loads(made).items()}
+        try:
+            keys = {kid: SecretStr(key) for kid, key in json.loads(made).items()}
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{home / 'keys.json'} holds no signing keys: remove it, and new ones are made") from error
     return settings.model_copy(update={"home": home, "user_token": token, "signing_keys": keys})
 
 

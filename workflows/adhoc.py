@@ -98,6 +98,9 @@ def main(plan: Plan, *, dataset: str, argv: list[str] | None = None) -> int:
     except (SpecError, ManifestError, EngineError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("no longer watched: what runs goes on to its end; start the script again to go on", file=sys.stderr)
+        return 130
     status = ended.get("status", {})
     print(f"{ended['metadata']['name']}: {status.get('phase')} {status.get('message', '')}".rstrip())
     return 0 if status.get("phase") == "Succeeded" else 1

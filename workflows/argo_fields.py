@@ -47,9 +47,9 @@ def _check(annotation: Any, value: Any, path: str) -> Iterator[str]:
         yield from _check(arguments[0], value, path)
     elif origin in (typing.Union, types.UnionType):
         yield from _any_of(arguments, value, path)
-    elif origin in (list, typing.List):  # noqa: UP006 - the generated models are older than list[…]
+    elif origin is list:
         yield from _items(arguments, value, path)
-    elif origin in (dict, typing.Dict):  # noqa: UP006
+    elif origin is dict:
         yield from _entries(arguments, value, path)
     elif isinstance(annotation, type):
         yield from _plain(annotation, value, path)

@@ -18,8 +18,6 @@ LIMIT_DEPTH = 32
 class _Loader(yaml.SafeLoader):
     """YAML's core schema: what JSON has, and nothing that guesses dates, octals or base-60 numbers."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own name and shape
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
@@ -35,6 +33,7 @@ class _Loader(yaml.SafeLoader):
         return int(self.construct_scalar(node), 10)
 
 
+_Loader.yaml_implicit_resolvers = {}  # the class's own: adding would otherwise begin with a copy of YAML 1.1's
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")

@@ -140,7 +140,7 @@ def overlaid(old: dict[str, Any] | None, new: dict[str, Any] | None) -> dict[str
     if not old or not new:
         return new or old
     if None not in new.values():
-        return old | new
+        return new if old.keys() <= new.keys() else old | new
     return old | {name: value for name, value in new.items() if value is not None or name not in old}
 
 

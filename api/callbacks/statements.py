@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -18,6 +20,8 @@ EVENT = ("job_id", "attempt", "kind", "level", "event_type", "message", "data", 
 FOLLOWED = ("last_heartbeat_at", "epoch", "total_epochs", "progress", "metrics")
 
 Row = Mapping[str, Any]
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class JobRow(NamedTuple):
@@ -110,19 +114,18 @@ class SqliteStatements(CoreStatements):
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect)
-        columns = ", ".join(JobRow._fields)
+        columns = ", ".join(JobRow._fields).replace("metrics", "json(metrics)")  # as JSON, not as a text in JSON
         self._jobs_sql = (
             f"SELECT json_group_array(json_array({columns})) FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
         )
-        self._decode = msgspec.json.Decoder(list[tuple[str, int, str, str, int | None, int | None, float | None, Any]])
+        self._decode = msgspec.json.Decoder(list[JobRow])
         self._follow_sql = "UPDATE jobs SET {} FROM v WHERE jobs.id = v.job_id".format(
             ", ".join(f"{name} = v.{name}" for name in FOLLOWED)
         )
 
     def jobs(self, connection: Connection, ids: Sequence[str]) -> dict[str, JobRow]:
         told = connection.exec_driver_sql(self._jobs_sql, (encoded(list(ids)),)).scalar_one()
-        rows = self._decode.decode(told)
-        return {row[0]: JobRow(*row[:7], msgspec.json.decode(row[7]) if row[7] else None) for row in rows}
+        return {row.id: row for row in self._decode.decode(told)}
 
     def add(self, connection: Connection, rows: Sequence[Row]) -> int:
         return self._insert(connection, "heartbeats", ROW, rows)
@@ -134,13 +137,13 @@ class SqliteStatements(CoreStatements):
         names = ("job_id", *FOLLOWED)
         for part in self._chunks(rows):
             sql = f"WITH v({', '.join(names)}) AS (VALUES {_places(names, part)}) {self._follow_sql}"
-            connection.exec_driver_sql(sql, _values(names, part))
+            connection.exec_driver_sql(sql, tuple(_values(names, part)))
 
     def _insert(self, connection: Connection, table: str, names: Sequence[str], rows: Sequence[Row]) -> int:
         count = 0
         for part in self._chunks(rows):
             sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES {_places(names, part)} ON CONFLICT DO NOTHING"
-            count += connection.exec_driver_sql(sql, _values(names, part)).rowcount
+            count += connection.exec_driver_sql(sql, tuple(_values(names, part))).rowcount
         return count
 
     def _chunks(self, rows: Sequence[Row]) -> list[Sequence[Row]]:
@@ -154,7 +157,7 @@ def statements_for(dialect: Dialect) -> Statements:
 
 def encoded(value: Any) -> str:
     """Returns a value as JSON text."""
-    return msgspec.json.encode(value).decode()
+    return _ENCODER.encode(value).decode()
 
 
 def _places(names: Sequence[str], rows: Sequence[Row]) -> str:
@@ -162,14 +165,16 @@ def _places(names: Sequence[str], rows: Sequence[Row]) -> str:
     return ", ".join([one] * len(rows))
 
 
-def _values(names: Sequence[str], rows: Sequence[Row]) -> tuple[Any, ...]:
-    return tuple([_plain(row[name]) for row in rows for name in names])
+def _values(names: Sequence[str], rows: Sequence[Row]) -> list[Any]:
+    in_order = itemgetter(*names)
+    flat = [value for row in rows for value in in_order(row)]
+    return [_TEXTS[type(value)](value) if type(value) in _TEXTS else value for value in flat]
 
 
-def _plain(value: Any) -> Any:
-    """SQLite's own types: JSON is text, and a moment is text in UTC without its offset, as SQLAlchemy keeps both."""
-    if isinstance(value, dict | list):
-        return encoded(value)
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(" ", "microseconds")[:26]
-    return value
+@lru_cache(maxsize=1024)  # a heartbeat's own is told twice: in its row and in its job's
+def _moment(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+
+
+# JSON is text, and a moment is text in UTC without its offset, as SQLAlchemy keeps both; all else SQLite takes as it is.
+_TEXTS: Mapping[type, Callable[[Any], str]] = {dict: encoded, list: encoded, datetime: _moment}

@@ -76,15 +76,22 @@ class HeartbeatWriter:
         delivery = Delivery(claims.job_id, claims.attempt, tuple(beats), received_at, traced)
         round_ = self._rounds.get(loop)
         if round_ is None:
-            # One wake-up of the thread for all that this turn of the loop brings; by then the loop is idle, and
-            # the two do not fight for the interpreter's lock.
             round_ = self._rounds[loop] = []
-            loop.call_soon(self._hand_over, loop)
+            loop.call_soon(self._hand_over, loop, 0)
         round_.append(_Work(delivery, loop, future))
         return future
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        round_ = self._rounds.pop(loop)
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """Wakes the thread as soon as a turn of the loop has brought nothing new.
+
+        A transaction costs as much as twenty heartbeats, and a busy loop would fight with the thread for the
+        interpreter's lock; an idle one turns in microseconds.
+        """
+        round_ = self._rounds[loop]
+        if seen < len(round_) < _MAX_BATCH:
+            loop.call_soon(self._hand_over, loop, len(round_))
+            return
+        del self._rounds[loop]
         with self._ending:
             if self._thread is not None:
                 self._queue.put(round_)

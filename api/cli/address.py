@@ -35,7 +35,7 @@ class Address:
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.create_time) < 1
-        except psutil.Error:
+        except (psutil.Error, TypeError, ValueError):  # no such process, or a file that names none
             return None
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
 
@@ -99,6 +99,7 @@ def listen(host: str, port: int) -> socket.socket:
 def last_port(home: Path) -> int | None:
     """The port of the last start: trainers that outlived it still call that one."""
     try:
-        return int((home / "port").read_text())
+        port = int((home / "port").read_text())
     except (FileNotFoundError, ValueError):
         return None
+    return port if 0 < port < 1 << 16 else None

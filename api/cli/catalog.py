@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.client import Api
+from api.cli.client import Api, part
 from api.cli.output import Json, console, say_json, table
 
 commands = typer.Typer()
@@ -20,7 +20,7 @@ def frameworks(
 ) -> None:
     """List the frameworks, or one with its hyperparameters."""
     api = Api.connect(context.obj)
-    answer = api.get("/api/v1/trainer/frameworks" + (f"/{name}" if name else ""))
+    answer = api.get("/api/v1/trainer/frameworks" + (f"/{part(name)}" if name else ""))
     if json:
         return say_json(answer)
     if name:

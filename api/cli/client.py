@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from api.cli.fault import Exit, Fault
 
@@ -29,6 +30,13 @@ def find_home(given: Path | None) -> Path:
     return here / ".tiphys"
 
 
+def part(given: str) -> str:
+    """What a person named, as one part of an address."""
+    if not given.strip("."):
+        raise Fault(f"{given!r} names nothing", cure="give an id or a name", exit_code=Exit.USAGE)
+    return quote(given, safe="")
+
+
 @dataclass(frozen=True)
 class Message:
     """One server-sent event."""
@@ -48,20 +56,24 @@ class Api:
         self.home = home
         self._timeout = httpx.Timeout
         self._lost = httpx.TransportError
-        self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=httpx.Timeout(30, connect=5)
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=url,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=httpx.Timeout(30, connect=5),
+                trust_env=home is None,  # a proxy does not lead to what runs on this machine
+            )
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise Fault(f"no API can be at {url!r} ({error})", cure=self._cure(), exit_code=Exit.UNREACHABLE) from error
 
     @classmethod
     def connect(cls, home: Path | None = None) -> Api:
         """Find the API by TIPHYS_URL and TIPHYS_USER_TOKEN, or by what `tiphys up` left in the home folder."""
         url, token = os.environ.get("TIPHYS_URL"), os.environ.get("TIPHYS_USER_TOKEN")
         folder = find_home(home)
+        here = not url
         if not url:
-            address = folder / "api.json"
-            if not address.exists():
-                raise Fault(f"no API is up in {folder}", cure="start one: tiphys up", exit_code=Exit.UNREACHABLE)
-            url = str(json.loads(address.read_text())["url"])
+            url = _kept_address(folder)
         if not token:
             kept = folder / "token"
             if not kept.exists():
@@ -69,7 +81,7 @@ class Api:
                     f"no token for {url}", cure="set TIPHYS_USER_TOKEN to the API's bearer token", exit_code=Exit.USAGE
                 )
             token = kept.read_text().strip()
-        return cls(url.rstrip("/"), token, home=folder)
+        return cls(url.rstrip("/"), token, home=folder if here else None)
 
     def get(self, path: str, **params: Any) -> Any:
         """GET a JSON answer."""
@@ -109,26 +121,49 @@ class Api:
             if not newest:
                 raise Fault("there is no job yet", cure="submit one: tiphys train", exit_code=Exit.NOT_FOUND)
             return str(newest[0]["id"])
-        if len(given) >= 8:
-            return given
-        found = [j for j in self.get(JOBS, limit=200)["items"] if j["id"].startswith(given) or j["name"] == given]
-        if len(found) != 1:
-            what = f"{len(found)} jobs begin with or are called" if found else "no job begins with or is called"
-            raise Fault(f"{what} {given!r}", cure="see their ids: tiphys jobs", exit_code=Exit.NOT_FOUND)
-        return str(found[0]["id"])
+        if not given.strip():
+            raise Fault("an empty word names no job", cure="give its id; see: tiphys jobs", exit_code=Exit.USAGE)
+        jobs = self.get(JOBS, q=given, limit=200)["items"]
+        found = [j["id"] for j in jobs if j["id"].startswith(given) or j["name"] == given]
+        if given in found or len(found) == 1:
+            return given if given in found else str(found[0])
+        cure = f"use an id: {', '.join(found[:5])}" if found else "see their ids: tiphys jobs"
+        what = f"{len(found)} jobs have an id that begins with {given!r}, or that name" if found else ""
+        raise Fault(what or f"there is no job {given!r}", cure=cure, exit_code=Exit.NOT_FOUND)
 
     def _json(self, method: str, path: str, **options: Any) -> Any:
         try:
             answer = self._http.request(method, path, **options)
         except self._lost as error:
             raise self._unreachable(error) from error
+        except UnicodeEncodeError as error:
+            raise Fault("the request holds half a character", cure="write it in UTF-8", exit_code=Exit.USAGE) from error
         _raise_for(answer)
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except ValueError as error:
+            what = f"what answers at {self.url} is not Tiphys"
+            raise Fault(what, cure=self._cure(), exit_code=Exit.UNREACHABLE) from error
 
     def _unreachable(self, error: Exception) -> Fault:
-        cure = "start it: tiphys up" if self.home else "check TIPHYS_URL"
         detail = str(error) or type(error).__name__
-        return Fault(f"the API at {self.url} does not answer ({detail})", cure=cure, exit_code=Exit.UNREACHABLE)
+        what = f"the API at {self.url} does not answer ({detail})"
+        return Fault(what, cure=self._cure(), exit_code=Exit.UNREACHABLE)
+
+    def _cure(self) -> str:
+        return "start it: tiphys up" if self.home else "check TIPHYS_URL and TIPHYS_USER_TOKEN"
+
+
+def _kept_address(folder: Path) -> str:
+    file = folder / "api.json"
+    try:
+        return str(json.loads(file.read_text())["url"])
+    except FileNotFoundError:
+        raise Fault(f"no API is up in {folder}", cure="start one: tiphys up", exit_code=Exit.UNREACHABLE) from None
+    except (ValueError, KeyError, TypeError):
+        raise Fault(
+            f"{file} cannot be read as an address", cure="write it anew: tiphys up", exit_code=Exit.UNREACHABLE
+        ) from None
 
 
 def _raise_for(answer: httpx.Response) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.client import DATASETS, Api
+from api.cli.client import DATASETS, Api, part
 from api.cli.fault import Exit, Fault
 from api.cli.output import Json, ago, console, say_json, table
 
@@ -24,10 +24,11 @@ def add(
     id: Annotated[str | None, typer.Option("--id", help="The dataset's id; default: its name.")] = None,
     json: Json = False,
 ) -> None:
-    """Register a dataset and check it."""
+    """Register a dataset and check it; exits 1 if something is wrong with it."""
     api = Api.connect(context.obj)
     path = Path(source).expanduser()
-    made_id = id or path.stem if "://" not in source else id or Path(source.rstrip("/")).stem
+    # A folder may have a dot in its name, and `.` is a folder, too.
+    made_id = id or (path.resolve().name if path.is_dir() else Path(source.rstrip("/")).name.removesuffix(".zip"))
     if "://" in source:
         made = api.post(DATASETS, {"id": made_id, "uri": source})
     elif path.is_dir():
@@ -40,11 +41,16 @@ def add(
     else:
         raise Fault(f"there is no folder or file {path}", cure="check the path", exit_code=Exit.NOT_FOUND)
     report = api.post(f"{DATASETS}/{made['id']}/check", timeout=None)
+    broken = bool((report.get("check_report") or {}).get("errors"))
     if json:
-        return say_json(report)
-    console().print(f"dataset [bold]{made['id']}[/] is registered ({made['uri']})")
-    _print_report(report)
-    console().print(f"train on it: tiphys train ultralytics/yolo11n --dataset {made['id']} --watch")
+        say_json(report)
+    else:
+        console().print(f"dataset {made['id']} is registered ({made['uri']})", markup=False)
+        _print_report(report)
+        after = "correct it, then: tiphys dataset check" if broken else "train on it: tiphys train MODEL --dataset"
+        console().print(f"{after} {made['id']}")
+    if broken:
+        raise typer.Exit(Exit.FAILED)
 
 
 @dataset.command()
@@ -52,7 +58,7 @@ def check(
     context: typer.Context, id: Annotated[str, typer.Argument(help="A dataset's id.")], json: Json = False
 ) -> None:
     """Check a dataset anew and list everything that is wrong with it; exits 1 if something is."""
-    report = Api.connect(context.obj).post(f"{DATASETS}/{id}/check", timeout=None)
+    report = Api.connect(context.obj).post(f"{DATASETS}/{part(id)}/check", timeout=None)
     if json:
         say_json(report)
     else:
@@ -89,7 +95,7 @@ def show(
     context: typer.Context, id: Annotated[str, typer.Argument(help="A dataset's id.")], json: Json = False
 ) -> None:
     """Show a dataset's classes, counts and version."""
-    found = Api.connect(context.obj).get(f"{DATASETS}/{id}")
+    found = Api.connect(context.obj).get(f"{DATASETS}/{part(id)}")
     if json:
         return say_json(found)
     out = console()
@@ -113,7 +119,7 @@ def delete(
     context: typer.Context, id: Annotated[str, typer.Argument(help="A dataset's id.")], json: Json = False
 ) -> None:
     """Forget a dataset; an uploaded one is deleted from storage, one that lies elsewhere stays there."""
-    Api.connect(context.obj).delete(f"{DATASETS}/{id}")
+    Api.connect(context.obj).delete(f"{DATASETS}/{part(id)}")
     if json:
         return say_json({"deleted": id})
     console().print(f"dataset {id} is deleted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.client import JOBS, Api
-from api.cli.fault import Exit
-from api.cli.output import Json, ago, console, duration, moment, number, say_json, size, state, table
+from api.cli.client import JOBS, Api, part
+from api.cli.fault import Exit, Fault
+from api.cli.output import Json, ago, console, duration, moment, number, plain, say_json, size, state, table
+from api.cli.output import text as shown
 
 commands = typer.Typer()
 job = typer.Typer(help="Look into one job, follow it, or end it.", no_args_is_help=True, rich_markup_mode=None)
@@ -62,7 +64,9 @@ def show(context: typer.Context, id: Id, json: Json = False) -> None:
     if json:
         return say_json(found)
     out = console()
-    out.print(f"[bold]{found['name']}[/]  {found['id']}  attempt {found['attempt']}  ", state(found["state"]), end="")
+    out.print(
+        f"[bold]{plain(found['name'])}[/]  {found['id']}  attempt {found['attempt']}  ", state(found["state"]), end=""
+    )
     out.print(f"  ({found['reason']})" if found["reason"] else "")
     if found["message"]:
         out.print(f"  {found['message']}", markup=False)
@@ -128,12 +132,16 @@ def logs(
 def events(context: typer.Context, id: Id, json: Json = False) -> None:
     """List what happened, oldest first."""
     api = Api.connect(context.obj)
-    answer = api.get(f"{JOBS}/{api.job_id(id)}/events", limit=1000)
+    path, items, after = f"{JOBS}/{api.job_id(id)}/events", [], "0"
+    while after is not None:
+        page = api.get(path, after=after, limit=1000)
+        items += page["items"]
+        after = page["next_cursor"]
     if json:
-        return say_json(answer)
+        return say_json({"items": items, "next_cursor": None})
     table(
         ("TIME", "KIND", "LEVEL", "EVENT", "MESSAGE"),
-        [(e["created_at"][:19], e["kind"], e["level"], e["event_type"], e["message"]) for e in answer["items"]],
+        [(e["created_at"][:19], e["kind"], e["level"], e["event_type"], e["message"]) for e in items],
     )
 
 
@@ -162,7 +170,7 @@ def checkpoints(
     job_id = api.job_id(id)
     answer = api.get(f"{JOBS}/{job_id}/checkpoints")
     if get:
-        return _download(api, job_id, get, answer["items"], to)
+        return _download(api, job_id, get, answer["items"], to, json=json)
     if json:
         return say_json(answer)
     rows = [
@@ -172,18 +180,28 @@ def checkpoints(
     return table(("KIND", "EPOCH", "SIZE", "SHA-256", "METRICS", "URI"), rows)
 
 
-def _download(api: Api, job_id: str, kind: str, items: list[dict[str, Any]], to: Path | None) -> None:
-    name = next((c["uri"].rsplit("/", 1)[-1] for c in items if c["kind"] == kind), kind)
+def _download(api: Api, job_id: str, kind: str, items: list[dict[str, Any]], to: Path | None, *, json: bool) -> None:
+    told: dict[str, Any] = next((c for c in items if c["kind"] == kind), {})
+    name = str(told.get("uri", kind)).rsplit("/", 1)[-1] or part(kind)
+    digest = hashlib.sha256()
     target = (to / name if to and to.is_dir() else to) or Path(name)
     partial = target.with_name(f".{target.name}.part")
     try:
         with partial.open("wb") as file:
-            for piece in api.stream(f"{JOBS}/{job_id}/checkpoints/{kind}"):
+            for piece in api.stream(f"{JOBS}/{job_id}/checkpoints/{part(kind)}"):
                 file.write(piece)
+                digest.update(piece)
+        if told.get("sha256") not in (None, digest.hexdigest()):
+            raise Fault(
+                f"checkpoint {kind} of job {job_id} arrived with another SHA-256 than was recorded",
+                cure="try again: training may have replaced it meanwhile",
+            )
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
-    console().print(f"{target} ({size(target.stat().st_size)})")
+    if json:
+        return say_json({"kind": kind, "path": str(target), "sha256": digest.hexdigest()})
+    console().print(f"{target} ({size(target.stat().st_size)})", markup=False, soft_wrap=True)
 
 
 @job.command()
@@ -244,8 +262,9 @@ def best(found: dict[str, Any]) -> str:
 
 def headline(metrics: dict[str, Any] | None) -> str:
     """The one or two numbers a person asks for first."""
-    shown = {k: v for k, v in (metrics or {}).items() if "mAP" in k or "accuracy" in k}
-    return "  ".join(f"{k.split('/')[-1]} {number(v)}" for k, v in shown.items() if v is not None) or "-"
+    # A trainer may write anything there.
+    asked = {k: v for k, v in (metrics or {}).items() if "mAP" in k or "accuracy" in k}
+    return "  ".join(f"{k.split('/')[-1]} {shown(v)}" for k, v in asked.items() if v is not None) or "-"
 
 
 def seconds_taken(thing: dict[str, Any]) -> float | None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from api.cli.fault import Exit, Fault
 from api.cli.output import console, say_json
-from api.settings import SOURCE, Settings, prepare_home
-from workflows.engine import EngineRefused
+from api.cli.settings import read_settings
+from api.settings import SOURCE, prepare_home
+from workflows.engine import EngineError, EngineRefused
 from workflows.keys import checkpoints_prefix
 from workflows.local import LocalEngine, LocalImages
 from workflows.manifest import build
@@ -24,7 +25,7 @@ LAST_LINES = 15
 
 def run_here(spec: JobSpec, run: Run, home: Path, *, json: bool) -> Exit:
     """Run the workflow to its end, telling each step's phase, and say where its results lie."""
-    settings = prepare_home(Settings(home=home))
+    settings = prepare_home(read_settings(home))
     images = LocalImages(environments=settings.environments, source=SOURCE, cwd=Path.cwd())
     # A folder of its own: the engine of a running `tiphys up` holds the home folder's.
     engine = LocalEngine(home / "runs", images=images)
@@ -51,6 +52,9 @@ def run_here(spec: JobSpec, run: Run, home: Path, *, json: bool) -> Exit:
         engine.terminate(name)
         engine.run(name)
         raise
+    except EngineError as error:
+        engine.delete(name)  # else the other process would run it, with nobody to be told
+        raise Fault(error.message, cure="wait for it, or run this in another folder: tiphys --home DIR run") from None
     if json:
         say_json(workflow)
     elif workflow["status"]["phase"] != "Succeeded":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -50,19 +52,24 @@ def run() -> None:
         sys.exit(fault.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone (`tiphys jobs | head`): not worth a word
-        sys.exit(Exit.OK)
     except OSError as error:
         _say(Fault(f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")))
         sys.exit(Exit.FAILED)
     except Exception as error:
         shown = getattr(error, "show", None)
         if shown is None:
-            raise
+            _say(_unexpected(error))
+            sys.exit(Exit.FAILED)
         shown()  # Typer's own usage errors know how to print themselves
         sys.exit(getattr(error, "exit_code", Exit.USAGE))
     sys.exit(code if isinstance(code, int) else Exit.OK)
+
+
+def _unexpected(error: Exception) -> Fault:
+    """A fault of ours: what Python says of it goes to a file, for whoever mends it."""
+    with tempfile.NamedTemporaryFile("w", prefix="tiphys-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    return Fault(f"this should not happen: {type(error).__name__}: {error}", cure=f"report it, with {file.name}")
 
 
 def _say(fault: Fault) -> None:

@@ -68,6 +68,13 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def plain(words: str) -> str:
+    """What somebody wrote, safe to stand inside markup."""
+    from rich.markup import escape
+
+    return escape(words)
+
+
 def number(value: float) -> str:
     """A number in at most four significant digits."""
     return f"{value:.4g}"

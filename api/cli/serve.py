@@ -14,8 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli import address
+from api.cli.fault import Fault
+from api.db import Database
 from api.main import create_app
 from api.settings import SOURCE, Settings, prepare_home
 
@@ -29,7 +33,9 @@ def serve(settings: Settings, *, announce: Callable[[Settings], None]) -> None:
     held = address.lock(home)
     try:
         sock = address.listen(settings.host, settings.port)
-        settings = prepare_home(settings.model_copy(update={"port": sock.getsockname()[1]}))
+        settings = _prepared(settings.model_copy(update={"port": sock.getsockname()[1]}))
+        for upload in home.glob(".upload-*.part"):
+            upload.unlink(missing_ok=True)  # of a platform that was killed while it received them
         (home / "port").write_text(str(settings.port))
         try:
             with _reconciler(settings):
@@ -39,6 +45,26 @@ def serve(settings: Settings, *, announce: Callable[[Settings], None]) -> None:
             sock.close()
     finally:
         held.close()
+
+
+def _prepared(settings: Settings) -> Settings:
+    """Make home folder and database ready, or say what is broken in them."""
+    try:
+        settings = prepare_home(settings)
+    except ValueError as error:
+        raise Fault(str(error), cure=f"look into {settings.resolved_home()}") from error
+    database = Database(settings.resolved_database_url())
+    try:
+        if database.sqlite:  # a shared database is migrated by whoever deploys
+            database.migrate()
+    except (SQLAlchemyError, CommandError) as error:
+        raise Fault(
+            f"the database {database.engine.url.render_as_string()} cannot be used: {getattr(error, 'orig', error)}",
+            cure="put back a copy of it, or move it away to begin with no records",
+        ) from error
+    finally:
+        database.close()
+    return settings
 
 
 def _run_api(settings: Settings, sock: socket.socket, home: Path, announce: Callable[[Settings], None]) -> None:
@@ -90,7 +116,10 @@ def _reconciler(settings: Settings) -> Iterator[None]:
         while not ended.is_set():
             began = time.monotonic()
             child = subprocess.Popen(
-                [sys.executable, "-m", "api.reconciler"], stdin=subprocess.PIPE, env=_environment(settings)
+                [sys.executable, "-m", "api.reconciler"],
+                stdin=subprocess.PIPE,
+                env=_environment(settings),
+                start_new_session=True,  # Ctrl-C is for us: it ends when we close its input, not before
             )
             state["child"] = child
             code = child.wait()

@@ -11,7 +11,7 @@ import typer
 
 from api.cli.client import JOBS, Api, find_home
 from api.cli.fault import Exit, Fault
-from api.cli.output import Json, console, say_json, table
+from api.cli.output import Json, console, plain, say_json, table
 
 if TYPE_CHECKING:
     from workflows.spec import JobSpec
@@ -58,7 +58,7 @@ def train(
     if json:
         return say_json(job)
     console().print(
-        f"job [bold]{job['id']}[/] ({job['name']}) is {job['state']}; follow it: tiphys job watch {job['id']}"
+        f"job [bold]{job['id']}[/] ({plain(job['name'])}) is {job['state']}; follow it: tiphys job watch {job['id']}"
     )
 
 
@@ -70,11 +70,14 @@ def compile_job(
     json: Json = False,
 ) -> None:
     """Print the Argo Workflow a job compiles to."""
-    from workflows.manifest import build, to_yaml
+    from workflows.manifest import ManifestError, build, to_yaml
     from workflows.training import training_workflow
 
     spec = _read(file)
-    manifest = build(training_workflow(spec, _run(spec, find_home(context.obj), job_id=job_id, must_exist=False)))
+    try:
+        manifest = build(training_workflow(spec, _run(spec, find_home(context.obj), job_id=job_id, must_exist=False)))
+    except (ManifestError, ValueError) as error:
+        raise Fault(f"{file}: {error}", exit_code=Exit.USAGE) from None
     if json:
         return say_json(manifest)
     sys.stdout.write(to_yaml(manifest))
@@ -117,26 +120,27 @@ def _request(
 
 def _set(body: dict[str, Any], setting: str) -> None:
     """Apply one `--set`: a dotted path from the job's root, or the bare name of a hyperparameter."""
-    import yaml
+    from workflows.jobfile import read_job  # PyYAML, which `tiphys --help` does not wait for
+    from workflows.problems import SpecError
 
     path, equals, written = setting.partition("=")
     if not equals or not path:
         raise Fault(f"--set {setting!r} is not NAME=VALUE", cure="for example --set epochs=5", exit_code=Exit.USAGE)
     keys = path.split(".") if "." in path else ["hyperparameters", path]
     for key in keys[:-1]:
-        body = body.setdefault(key, {})
+        if body.get(key) is None:
+            body[key] = {}
+        body = body[key]
         if not isinstance(body, dict):
             raise Fault(
                 f"--set {setting!r}: {key} is not a group of settings",
-                cure="see: tiphys compile --help",
+                cure="set it as a whole in the job file",
                 exit_code=Exit.USAGE,
             )
     try:
         # A scalar is read as the job file would read it: through the same rules.
-        from workflows.jobfile import read_job
-
         body[keys[-1]] = read_job(f"value: {written}")["value"]
-    except yaml.YAMLError:
+    except SpecError:
         body[keys[-1]] = written
 
 
@@ -172,19 +176,25 @@ def _absolute_dataset(body: dict[str, Any], folder: Path) -> None:
     written = body.get("dataset")
     if not isinstance(written, str) or "://" in written:
         return
-    if written.startswith(("/", "~", "./", "../")) or "/" in written or written.endswith(".zip") or written == ".":
-        body["dataset"] = str((folder / Path(written).expanduser()).resolve())
+    if written.startswith("~"):
+        try:
+            written = body["dataset"] = str(Path(written).expanduser())
+        except RuntimeError:
+            what = f"dataset {written}: there is no such person's home folder"
+            raise Fault(what, cure="write the whole path", exit_code=Exit.USAGE) from None
+    if written.startswith(("/", "./", "../")) or "/" in written or written.endswith(".zip") or written == ".":
+        body["dataset"] = str((folder / written).resolve())
 
 
 def _run(spec: JobSpec, home: Path, *, job_id: str, must_exist: bool) -> Run:
     """Where a job compiled here would run: on this machine, with nobody to call back."""
-    from api.settings import Settings
+    from api.cli.settings import read_settings
     from workflows.keys import dataset_prefix
     from workflows.locate import dataset_uri
     from workflows.problems import SpecError
     from workflows.training import Run
 
-    settings = Settings(home=home)
+    settings = read_settings(home)
     storage = settings.storage()
     try:
         uri = dataset_uri(spec.dataset, storage)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,20 +14,29 @@ from api.cli.client import find_home
 from api.cli.fault import Exit, Fault
 from api.cli.output import Json, console, say_json
 
+if TYPE_CHECKING:
+    from api.settings import Settings
+
 commands = typer.Typer()
 
 START_LIMIT = 60.0
 """Seconds a detached platform has to answer."""
-Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="TIPHYS_HOST, or 127.0.0.1")]
 Port = Annotated[
-    int | None, typer.Option(help="Port to listen on; 0 takes any free one.", show_default="last one, or 8137")
+    int | None,
+    typer.Option(
+        help="Port to listen on; 0 takes any free one.",
+        min=0,
+        max=65535,
+        show_default="TIPHYS_PORT, the last one, or 8137",
+    ),
 ]
 
 
 @commands.command()
 def up(
     context: typer.Context,
-    host: Host = "127.0.0.1",
+    host: Host = None,
     port: Port = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Go to the background; end it with `tiphys down`.")
@@ -48,7 +57,7 @@ def up(
     # Server and database cost 60 MB and half a second: only the command that needs them loads them.
     from api.cli import address as addresses
     from api.cli.serve import serve
-    from api.settings import DEFAULT_PORT, Settings
+    from api.cli.settings import read_settings
 
     def announce(settings: Settings) -> None:
         if json:
@@ -64,10 +73,9 @@ def up(
         out.print("  next     tiphys train ultralytics/yolo11n --dataset DIR --watch")
         out.print("  Ctrl-C ends it; what trains goes on, and the next `tiphys up` picks it up again.", soft_wrap=True)
 
-    known = port if port is not None else addresses.last_port(home)
-    settings = Settings(home=home, host=host)
-    if known is not None or "port" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"port": DEFAULT_PORT if known is None else known})
+    settings = read_settings(home, **{k: v for k, v in (("host", host), ("port", port)) if v is not None})
+    if "port" not in settings.model_fields_set and (last := addresses.last_port(home)) is not None:
+        settings = settings.model_copy(update={"port": last})
     serve(settings, announce=announce)
 
 
@@ -83,19 +91,24 @@ def down(context: typer.Context, json: Json = False) -> None:
     process = found.process() if found else None
     if found is None or process is None:
         raise Fault(f"no Tiphys is up in {home}", cure="nothing to do", exit_code=Exit.UNREACHABLE)
-    process.terminate()
     try:
-        process.wait(20)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(5)
+        process.terminate()
+        try:
+            process.wait(20)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+    except psutil.NoSuchProcess:
+        pass  # it has just ended by itself
+    except psutil.AccessDenied:
+        raise Fault(f"Tiphys (pid {found.pid}) belongs to somebody else", cure="end it as that person") from None
     if json:
         say_json({"ended": found.pid})
     else:
         console().print(f"Tiphys at {found.url} (pid {found.pid}) has ended.")
 
 
-def start(home: Path, *, host: str = "127.0.0.1", port: int | None = None) -> dict[str, object]:
+def start(home: Path, *, host: str | None = None, port: int | None = None) -> dict[str, object]:
     """Start the platform in the background, unless it is up already; return its address once it answers.
 
     Raises:
@@ -107,7 +120,8 @@ def start(home: Path, *, host: str = "127.0.0.1", port: int | None = None) -> di
         return {"url": found.url, "pid": found.pid, "started": False}
     (home / "logs").mkdir(parents=True, exist_ok=True)
     log = home / "logs" / "up.log"
-    command = [sys.executable, "-m", "api.cli.main", "--home", str(home), "up", "--host", host]
+    command = [sys.executable, "-m", "api.cli.main", "--home", str(home), "up"]
+    command += [] if host is None else ["--host", host]
     command += [] if port is None else ["--port", str(port)]
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -131,6 +145,6 @@ def _answers(url: str) -> bool:
     import httpx
 
     try:
-        return httpx.get(f"{url}/health", timeout=5).is_success
+        return httpx.get(f"{url}/health", timeout=5, trust_env=False).is_success  # no proxy leads here
     except httpx.TransportError:
         return False

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.client import JOBS, Api, Message
-from api.cli.fault import Fault
+from api.cli.fault import Exit, Fault
 from api.cli.jobs import seconds_taken
 from api.cli.output import console, duration, number, state
 
@@ -62,7 +62,7 @@ class View:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.job = job
-        self.metrics: dict[str, float] = dict(job["metrics"] or {})
+        self.metrics: dict[str, float] = _numbers(job["metrics"])
         self.away = False
         self.note = ""
 
@@ -76,12 +76,17 @@ class View:
                 k: message.data.get(k) for k in ("epoch", "total_epochs", "progress") if message.data.get(k) is not None
             }
             self.job.update(known)
-            self.metrics.update({k: v for k, v in (message.data.get("metrics") or {}).items() if v is not None})
+            self.metrics.update(_numbers(message.data.get("metrics")))
             return
         if message.data.get("kind") == "platform" or message.data.get("level") in ("warning", "error"):
             self.note = message.data["message"]
         if message.data.get("kind") in ("state", "step"):
-            self.job = api.get(f"{JOBS}/{self.job['id']}")
+            try:
+                self.job = api.get(f"{JOBS}/{self.job['id']}")
+            except Fault as fault:
+                if fault.exit_code != Exit.UNREACHABLE:
+                    raise
+                self.away = True  # it went between the message and the question
 
     def __rich__(self) -> RenderableType:
         job = self.job
@@ -135,6 +140,11 @@ class View:
         if not spent or done <= 0 or done >= 100:
             return ""
         return f"ETA {duration(spent * (100 - done) / done)}"
+
+
+def _numbers(metrics: dict[str, Any] | None) -> dict[str, float]:
+    """Without the nulls that stand for NaN."""
+    return {name: value for name, value in (metrics or {}).items() if value is not None}
 
 
 def metrics_line(metrics: dict[str, float]) -> Text:

@@ -20,6 +20,7 @@ from api.datasets.schemas import DatasetUpload
 from api.errors import BadRequest, TiphysError
 
 _MOST_TEXT = 4096
+_MOST_FIELDS = 16
 
 
 class DatasetTooLarge(TiphysError):
@@ -96,6 +97,8 @@ class _Form:
         self._is_file = b"filename" in options
         if not self._is_file:
             self._texts[self._field] = b""
+            if len(self._texts) > _MOST_FIELDS:
+                raise wrong(self._field, "there are too many fields", "known fields are file, id and name")
         elif self._file is not None or self._field != "file":
             raise wrong("file", "exactly one file is expected, in the field 'file'", "send the .zip as 'file'")
         else:

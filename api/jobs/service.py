@@ -226,7 +226,7 @@ def _attempt(platform: Platform, job: Job, *, resume: bool) -> Attempt:
 
 
 def _values(row: Base) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in row.__mapper__.columns.keys()}  # noqa: SIM118 - no dict: iterating gives columns
+    values = {column.key: getattr(row, column.key) for column in row.__mapper__.columns}
     return {name: value for name, value in values.items() if value is not None}
 
 

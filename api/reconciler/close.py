@@ -25,11 +25,10 @@ def close(tools: Tools, attempt: OpenAttempt, nodes: Iterable[Node], *, now: dat
 
     With `give_up` it is closed even where the logs cannot be kept in storage; that is told as a warning.
     """
-    home = tools.settings.resolved_home()
     problem = ""
     try:
-        bring_all(tools.engine, home, attempt, nodes)
-        shelve(tools.shelf(), home, attempt)
+        bring_all(tools.engine, tools.settings, attempt, nodes)
+        shelve(tools.shelf(), tools.settings, attempt)
     except Exception as error:
         if not give_up:
             raise

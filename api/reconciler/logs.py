@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
+from api.jobs.files import kept_logs, log_folder
 from api.reconciler.load import OpenAttempt
 from api.reconciler.nodes import Node
 from api.reconciler.tools import LogShelf
+from api.settings import Settings
 from workflows.engine import Engine
-from workflows.keys import logs_prefix
 
 PIECES_PER_LOOK = 4
 """So that one trainer that prints without end does not hold up the others."""
 LIMIT_BYTES = 256 << 20
 """The most that is kept of one step's log."""
-
-
-def log_folder(home: Path, job_id: str, number: int) -> Path:
-    """Returns where an attempt's logs lie."""
-    return home / "logs" / f"job-{job_id}" / str(number)
 
 
 def log_name(node: Node) -> str:
@@ -30,13 +25,13 @@ def log_name(node: Node) -> str:
 
 
 def bring(
-    engine: Engine, home: Path, attempt: OpenAttempt, node: Node, *, pieces: int | None = PIECES_PER_LOOK
+    engine: Engine, settings: Settings, attempt: OpenAttempt, node: Node, *, pieces: int | None = PIECES_PER_LOOK
 ) -> bool:
     """Appends what a node's log has gained, at most `pieces` pieces; returns whether there is no more for now.
 
     The file's own size is the offset: what was written before a crash is not asked for again.
     """
-    path = log_folder(home, attempt.job_id, attempt.number) / log_name(node)
+    path = log_folder(settings, attempt.job_id, attempt.number) / log_name(node)
     offset = path.stat().st_size if path.exists() else 0
     while pieces is None or pieces > 0:
         if offset >= LIMIT_BYTES:
@@ -57,17 +52,17 @@ def has_log(node: Node) -> bool:
     return node.leaf and (node.started or node.ended)
 
 
-def bring_all(engine: Engine, home: Path, attempt: OpenAttempt, nodes: Iterable[Node]) -> None:
+def bring_all(engine: Engine, settings: Settings, attempt: OpenAttempt, nodes: Iterable[Node]) -> None:
     """Brings everything that the engine still has of an ended attempt."""
     for node in nodes:
         if has_log(node):
-            bring(engine, home, attempt, node, pieces=None)
+            bring(engine, settings, attempt, node, pieces=None)
 
 
-def shelve(shelf: LogShelf, home: Path, attempt: OpenAttempt) -> None:
+def shelve(shelf: LogShelf, settings: Settings, attempt: OpenAttempt) -> None:
     """Keeps an attempt's logs in storage, whole files under the job's log prefix."""
-    folder = log_folder(home, attempt.job_id, attempt.number)
+    folder = log_folder(settings, attempt.job_id, attempt.number)
     if not folder.is_dir():
         return
     for path in sorted(folder.glob("*.log")):
-        shelf.write_file(f"{logs_prefix(attempt.job_id)}attempt-{attempt.number}/{path.name}", path)
+        shelf.write_file(kept_logs(attempt.job_id, attempt.number) + path.name, path)

@@ -141,7 +141,7 @@ class Reconciler:
         for node in nodes.values():
             key = (attempt.name, node.id)
             if has_log(node) and key not in self._read:
-                whole = bring(self._tools.engine, self._tools.settings.resolved_home(), attempt, node)
+                whole = bring(self._tools.engine, self._tools.settings, attempt, node)
                 if whole and node.ended:
                     self._read.add(key)
             elif not node.ended:

@@ -6,7 +6,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from steps.download.source import BLOCK, refused, unsafe, write_whole
@@ -73,6 +73,8 @@ def _checked(archive: zipfile.ZipFile, *, uri: str, packed: int) -> dict[str, zi
             continue
         if reason := unsafe(name):
             raise refused(f"{uri}: entry {name!r} is refused: {reason}; pack the folder again with plain names")
+        # Spelt in one way: `top//etc/x` without its top folder would be the absolute `/etc/x`.
+        name = str(PurePosixPath(name))
         mode = entry.external_attr >> 16
         if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
             kind = "a link" if stat.S_ISLNK(mode) else "a special file"

@@ -1,4 +1,4 @@
-"""Reads the workflow's own list of failures and finds the one that says why."""
+"""Reads the workflow's own list of failures and finds the one that ended it."""
 
 import json
 import re
@@ -12,6 +12,8 @@ GENERIC = re.compile(
 )
 EXIT = re.compile(r"^(?:main|wait|init): (?:Error|OOMKilled) \(exit code (\d+)\)(?:: )?")
 TYPED = re.compile(r"\b([A-Z]+_ERROR): (.+)", re.DOTALL)
+TRY = re.compile(r"\((\d+)\)$")
+EXIT_HANDLER = "on-exit"
 STOPPED = re.compile(
     r"shutdown with strategy|Stopped with strategy|workflow (?:was )?(?:stopped|terminated)", re.IGNORECASE
 )
@@ -41,15 +43,18 @@ def read_failures(text: str) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def first_failure(text: str, *, status: str) -> Failure:
-    """Picks the failure that came first and says something, and gives it a type."""
-    found = sorted(read_failures(text), key=lambda item: str(item.get("finishedAt") or "~"))
+def last_failure(text: str, *, status: str) -> Failure:
+    """Picks the failure that came last and says something, and gives it a type.
+
+    The list holds every failed try: those before were tried again, and what ended the workflow came after them.
+    """
+    found = sorted((item for item in read_failures(text) if item.get("templateName") != EXIT_HANDLER), key=_order)
     telling = [item for item in found if item.get("message") and not GENERIC.search(str(item["message"]))]
     if not (telling or found):
         return Failure(error_type="UNKNOWN_ERROR", message=f"the workflow ended as {status or 'failed'}, cause unknown")
-    chosen = (telling or found)[0]
+    chosen = telling[-1] if telling else found[0]
     # The display name is for people and may be anything; the template's says which step it was.
-    step = re.sub(r"\(\d+\)$", "", str(chosen.get("templateName") or chosen.get("displayName") or "a step"))
+    step = TRY.sub("", str(chosen.get("templateName") or chosen.get("displayName") or "a step"))
     words = str(chosen.get("message") or "it gave no message").strip()
     if STOPPED.search(words):
         return Failure(error_type="UNKNOWN_ERROR", message=f"{step} was stopped: {words}", stopped=True)
@@ -60,3 +65,9 @@ def first_failure(text: str, *, status: str) -> Failure:
         return Failure(error_type="RESOURCE_ERROR", message=f"{step} ran out of memory ({words}); {cure}", detail="oom")
     plain = EXIT.sub("", words) or words
     return Failure(error_type="TRAINING_ERROR" if step == "train" else "UNKNOWN_ERROR", message=f"{step}: {plain}")
+
+
+def _order(item: Mapping[str, Any]) -> tuple[str, int]:
+    # Times are whole seconds, and a try that was just stopped has none yet.
+    tried = TRY.search(str(item.get("displayName") or ""))
+    return str(item.get("finishedAt") or "~"), int(tried[1]) if tried else -1

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from steps.report.failures import first_failure
+from steps.report.failures import last_failure
 from steps.trainer_sdk import ErrorType, TrainerSDK
 
 AGAIN = 75
@@ -30,7 +30,7 @@ def report_at_exit(sdk: TrainerSDK, *, status: str, failures: str) -> int:
     if said or status == "Succeeded":
         told = sdk.deliver_done() if said else True
     else:
-        failure = first_failure(failures, status=status)
+        failure = last_failure(failures, status=status)
         try:
             if failure.stopped:
                 sdk.report_cancelled()
@@ -86,5 +86,5 @@ def _checkpoints(sdk: TrainerSDK) -> dict[str, Any]:
         uri = path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return {}
-    kind = "last" if uri.rpartition("/")[2].startswith("last.") else "best"
+    kind = uri.rpartition("/")[2].partition(".")[0]
     return {kind: uri} if uri else {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from steps.trainer_sdk import ErrorType, TrainerError, TrainerSDK, sha256
-from steps.upload.outputs import checkpoint_kind, sort_outputs
+from steps.upload.outputs import checkpoint_kind, exported, sort_outputs
 
 WANTED = ("best", "last")
 
@@ -37,7 +37,8 @@ def run_step(sdk: TrainerSDK, *, require_checkpoint: bool) -> int:
 def stored_checkpoints(sdk: TrainerSDK) -> dict[str, str]:
     """Gives the checkpoints that lie in storage, kind to URI."""
     found: dict[str, str] = {}
-    for name, size in sorted(sdk.storage.list(sdk.checkpoints_uri)) if sdk.checkpoints_uri else ():
+    listed = sdk.storage.list(sdk.checkpoints_uri) if sdk.checkpoints_uri else ()
+    for name, size in sorted(listed, key=lambda item: (exported(item[0]), item)):
         kind = checkpoint_kind(name)
         if kind and size:
             found.setdefault(kind, sdk.checkpoints_uri + name)
@@ -56,7 +57,7 @@ def _close(sdk: TrainerSDK, stored: dict[str, str], *, required: bool) -> int:
         sdk.event("checkpoint_missing", message, "warning")
         sdk.set_output("upload", "checkpoint_uri", "")
         return 0
-    kind = next((kind for kind in WANTED if kind in stored), max(stored))
+    kind = next((kind for kind in WANTED if kind in stored), "") or max(stored, key=lambda kind: int(kind[6:]))
     sdk.log("INFO", f"checkpoints in storage: {', '.join(f'{kind} {uri}' for kind, uri in stored.items())}")
     sdk.set_output("upload", "checkpoint_uri", stored[kind])
     return 0

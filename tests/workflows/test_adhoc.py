@@ -101,6 +101,19 @@ def test_a_missing_dataset_is_one_line(tmp_path: Path, w: Any, capsys: pytest.Ca
     assert error.count("\n") == 1
 
 
+def test_a_script_that_is_interrupted_says_what_goes_on(
+    tmp_path: Path, w: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adhoc, "run", interrupted)
+    (tmp_path / "digits").mkdir()
+    argv = ["--home", str(tmp_path), "--dataset", str(tmp_path / "digits")]
+    assert adhoc.main(lambda storage, uri: w, dataset="digits", argv=argv) == 130
+    assert "what runs goes on" in capsys.readouterr().err
+
+
 def test_finds_a_dataset_by_id_path_and_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "storage"

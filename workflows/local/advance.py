@@ -107,7 +107,9 @@ class Advance:
         record = PodRecord(template=template["name"], scope=scope, queued=self.now, exit_handler=handler)
         workflow.add(node)
         workflow.pods[node["id"]] = record
-        unresolved = sorted({tag for tag in tags(substitute(template["container"], scope)) if tag not in scope})
+        # Looked for in what was written, not in the values: a message of failure may hold braces of its own.
+        handed_on = {tag for tag in tags(list(inputs.values())) if tag.startswith("tasks.")}
+        unresolved = sorted({*tags(template["container"]), *handed_on} - scope.keys())
         if unresolved:
             self._end(node, ERROR, f"no value for {', '.join(unresolved)}")
             workflow.mark(record, finished=self.now)

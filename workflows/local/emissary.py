@@ -216,8 +216,9 @@ class Pod:
             return
         self.reason = reason
         self.kill_at = time.monotonic() + self.plan["grace"]
-        # The main process alone is asked, as a kubelet does: workers of a data loader that got the signal too would
-        # make a trainer fail that is just saving. A shell does not hand it on, so its own children are asked with it.
+        # The main process alone is asked: workers of a data loader that got the signal too would make a trainer fail
+        # that is just saving. Gentler than Argo's executor, which signals the whole process group. A shell does not
+        # hand it on, so its own children are asked with it.
         targets = [psutil.Process(self.child.pid)] if self.child.poll() is None else []
         if targets and os.path.basename(self.plan["command"][0]) in _SHELLS:
             with contextlib.suppress(psutil.Error):

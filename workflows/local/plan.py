@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ def plan(
     environment: Environment,
     mounts: Mounts,
     folder: Path,
+    cores: float,
     gpus: Sequence[str],
     gpus_asked: int,
     deadline: float | None,
@@ -71,6 +73,9 @@ def plan(
     merged["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     if len(gpus) < gpus_asked:
         merged["DEVICE"] = ",".join(str(index) for index in range(len(gpus))) or "cpu"
+    # Asked for with a larger machine in mind: more threads than cores make a training slower by far.
+    if (threads := str(merged.get("OMP_NUM_THREADS", ""))).isdigit():
+        merged["OMP_NUM_THREADS"] = str(max(1, min(int(threads), math.ceil(cores))))
     directory = container.get("workingDir")
     cwd = mounts.inside(directory) if directory else str(environment.cwd or folder / "home")
     limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")

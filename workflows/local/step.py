@@ -189,6 +189,7 @@ class Step:
             environment=self.images.environment(template["container"]["image"]),
             mounts=self._mounts(flow, seat.key, record),
             folder=folder,
+            cores=self.capacity.cpus,
             gpus=record.gpus,
             gpus_asked=self._request(seat).gpus,
             deadline=remaining(flow, record, self.now),

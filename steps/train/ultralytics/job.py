@@ -44,11 +44,13 @@ def run(sdk: TrainerSDK, wanted: Wanted, dataset: Dataset) -> int:
         _finish(sdk, wanted, dataset, names=names, device=device, tracker=tracker)
         outcome = "FINISHED"
         return 0
-    except Stopped:
-        outcome = "KILLED"
-        sdk.log("WARNING", f"stopped after {hooks.epochs_done} full epochs; last.pt is of epoch {hooks.epochs_done}")
-        return int(sdk.report_cancelled(total_epochs=hooks.epochs_done))
     except Exception as error:
+        # Argo's executor signals the whole process group: the loader's workers die of the SIGTERM that we live through.
+        if isinstance(error, Stopped) or (sdk.terminated and not isinstance(error, TrainerError)):
+            outcome = "KILLED"
+            done = hooks.epochs_done
+            sdk.log("WARNING", f"stopped after {done} full epochs; last.pt is of epoch {done}")
+            return int(sdk.report_cancelled(total_epochs=done))
         failure = explain(error, batch=wanted.batch, image_size=wanted.image_size, started=hooks.started)
         if failure.exit_code == NOT_READY:
             raise failure from error

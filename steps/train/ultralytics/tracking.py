@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -58,5 +59,6 @@ class Tracker:
             while (task := self._todo.get()) is not None:
                 task(client)
         except Exception as error:  # whatever MLflow or its server does, the training goes on
-            message = f"MLflow at {self._uri} is not used: {type(error).__name__}: {str(error)[:200]}"
-            self._event("mlflow_unavailable", message, "warning", {})
+            message = f"MLflow at {self._uri} is not used: {type(error).__name__}: {error}"
+            # An address may carry a name and a password.
+            self._event("mlflow_unavailable", re.sub(r"://[^/@\s]*@", "://***@", message)[:300], "warning", {})

@@ -72,6 +72,17 @@ def test_a_dangerous_zip_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     assert "s3://b/bad.zip" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["top//etc/a.png", ".//etc/a.png", "top///etc//a.png"])
+def test_a_doubled_slash_does_not_become_the_root(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, "x")
+    found = Archive(tmp_path / "a.zip", uri="s3://b/a.zip")
+    [place] = found.sizes()
+    assert (tmp_path / place).is_relative_to(tmp_path)
+    assert found.fetch(place, tmp_path / place)
+    assert (tmp_path / place).read_text() == "x"
+
+
 def sound(path: Path) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images/a.bin", b"abcdefgh" * 500)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from steps.report.__main__ import main
-from steps.report.failures import first_failure, read_failures
+from steps.report.failures import last_failure, read_failures
 from tests.steps.download.running import Ran, run_step
 from tests.steps.wire import Platform, example
 
@@ -40,7 +40,7 @@ def test_a_trainer_that_said_nothing_is_spoken_for(workspace: Path, platform: Pl
     for name, text in {
         "train/best_metric": "0.5",
         "train/epochs": "3",
-        "upload/checkpoint_uri": "s3://b/best.pt",
+        "upload/checkpoint_uri": "s3://b/epoch_7.pt",
     }.items():
         path = workspace / "outputs" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def test_a_trainer_that_said_nothing_is_spoken_for(workspace: Path, platform: Pl
     done = platform.calls("done")[0]
     assert set(example("done", "succeeded")) - set(done) == {"training_time_seconds"}, "nobody here knows the time"
     assert (done["status"], done["final_metrics"], done["epochs_completed"]) == ("succeeded", {"val/mAP50-95": 0.5}, 3)
-    assert "s3://b/best.pt" in done["artifacts"].values()
+    assert done["artifacts"] == {"epoch_7": "s3://b/epoch_7.pt"}
 
 
 def test_a_platform_that_refuses_is_tried_again_by_the_pipeline(
@@ -79,6 +79,25 @@ def test_at_exit_a_mute_failure_is_told(workspace: Path, platform: Platform) -> 
     done = platform.calls("done")[0]
     assert (done["status"], done["error_type"], done["error"]) == ("failed", "DATASET_ERROR", "no images")
     assert json.loads((workspace / "done.json").read_text())["status"] == "failed"
+
+
+def failed(step: str, message: str, second: int | None, attempt: int = 0) -> dict[str, Any]:
+    finished = None if second is None else f"2026-01-01T00:00:{second:02}Z"
+    return {"displayName": f"{step}-x({attempt})", "templateName": step, "message": message, "finishedAt": finished}
+
+
+def test_a_try_that_was_tried_again_is_not_the_cause() -> None:
+    away = "main: Error (exit code 75): NETWORK_ERROR: storage is away"
+    failures = [
+        failed("train", "main: Error (exit code 1): ValueError: no", 9, attempt=1),
+        failed("train", "main: Error (exit code 143)", 9),
+        failed("download", away, 2),
+        failed("on-exit", "main: Error (exit code 143)", 11),
+    ]
+    cause = last_failure(json.dumps(failures), status="Failed")
+    assert (cause.error_type, cause.message) == ("TRAINING_ERROR", "train: ValueError: no")
+    stop = failed("train", "workflow shutdown with strategy:  Stop", None)
+    assert last_failure(json.dumps([stop, failed("download", away, 2)]), status="Failed").stopped
 
 
 def test_at_exit_what_was_said_before_wins(workspace: Path, platform: Platform) -> None:
@@ -114,7 +133,7 @@ def test_a_broken_done_is_passed_over(workspace: Path, platform: Platform) -> No
 @pytest.mark.parametrize("text", ["", "null", "{{workflow.failures}}", '"{}"', "[1, 2]", '"[', "[]"])
 def test_failures_that_are_none(text: str) -> None:
     assert read_failures(text) == []
-    assert first_failure(text, status="Error").message == "the workflow ended as Error, cause unknown"
+    assert last_failure(text, status="Error").message == "the workflow ended as Error, cause unknown"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +147,6 @@ def test_failures_that_are_none(text: str) -> None:
     ],
 )
 def test_a_message_is_understood(message: str, error_type: str, words: str, detail: str | None) -> None:
-    failure = first_failure(json.dumps([{"displayName": "train(1)", "message": message}]), status="Failed")
+    failure = last_failure(json.dumps([{"displayName": "train(1)", "message": message}]), status="Failed")
     assert (failure.error_type, failure.detail) == (error_type, detail)
     assert words in failure.message

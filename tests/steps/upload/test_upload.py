@@ -79,6 +79,28 @@ def test_checkpoints_that_the_trainer_brought_itself_count(
     assert ran.output("upload", "checkpoint_uri") == f"{env['CHECKPOINTS_URI']}last.pth"
 
 
+def test_the_weights_come_before_what_was_made_of_them(tmp_path: Path, storage: tuple[dict[str, str], Path]) -> None:
+    env, folder = storage
+    run = run_folder(tmp_path / "w")
+    (run / "best.onnx").write_bytes(b"an export")
+    (run / "last.unusable").write_bytes(b"torn")
+    for _ in range(2):  # also where all lies there already
+        ran = run_step("upload", tmp_path / "w", **env)
+        assert ran.output("upload", "checkpoint_uri") == f"{env['CHECKPOINTS_URI']}best.pt"
+    stored = {path.name: path.read_bytes() for path in (folder / "checkpoints/x").iterdir()}
+    assert (stored["best.pt"], stored["best.onnx"]) == (b"best weights", b"an export")
+    assert "last.unusable" not in stored
+
+
+def test_of_epochs_alone_the_latest_is_named(tmp_path: Path, storage: tuple[dict[str, str], Path]) -> None:
+    env, folder = storage
+    (folder / "checkpoints/x").mkdir(parents=True)
+    for epoch in (9, 12):
+        (folder / f"checkpoints/x/epoch_{epoch}.pt").write_bytes(b"weights")
+    ran = run_step("upload", tmp_path / "w", "--require-checkpoint", **env)
+    assert ran.output("upload", "checkpoint_uri") == f"{env['CHECKPOINTS_URI']}epoch_12.pt"
+
+
 def test_no_checkpoint_at_all(tmp_path: Path, storage: tuple[dict[str, str], Path]) -> None:
     env, _ = storage
     ran = run_step("upload", tmp_path / "w", "--require-checkpoint", **env)

@@ -111,6 +111,18 @@ def test_parameters_pass_through(house: Any, make: Any) -> None:
     assert engine.logs("job", make.node(found, "hear")["id"], 0).decode() == f"hello2! job 0 {pod} 0\n"
 
 
+def test_braces_in_a_message_do_not_cost_the_exit_handler(house: Any, make: Any) -> None:
+    # Put together by the shell: in the manifest itself they would be a variable.
+    manifest = make.pipeline("job", train="""printf 'no {''{name}''}' > "$TERMINATION_LOG"; exit 1""")
+    handler = manifest["spec"]["templates"][-1]["container"]
+    handler["command"], handler["args"] = ["python", "-c", "import sys; print(sys.argv[1])"], ["{{workflow.failures}}"]
+    engine = house.engine()
+    found = finish(engine, make, manifest)
+    node = make.node(found, "job.onExit")
+    assert node["phase"] == "Succeeded", node.get("message")
+    assert "no {{name}}" in engine.logs("job", node["id"], 0).decode()
+
+
 def test_exit_handler_hears_how_it_ended(house: Any, make: Any) -> None:
     manifest = make.pipeline("job", train='echo "no \\"labels\\"" > "$TERMINATION_LOG"; exit 1')
     handler = manifest["spec"]["templates"][-1]["container"]

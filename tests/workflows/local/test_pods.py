@@ -218,6 +218,16 @@ def test_emissary_gone_means_pod_deleted_and_nothing_left_running(house: Any, ma
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
+def test_no_more_threads_than_this_machine_has_cores(house: Any, make: Any) -> None:
+    engine = house.engine(cpus=2)
+    for name, asked, given in (("many", "8", "2"), ("few", "1", "1")):
+        container = {"env": [{"name": "OMP_NUM_THREADS", "value": asked}]}
+        engine.submit(make.single(name, "echo $OMP_NUM_THREADS", container=container), secrets={})
+        make.until(engine, lambda name=name: make.finished(engine.get(name)))
+        node = make.node(engine.get(name), "a")
+        assert engine.logs(name, node["id"], 0).decode() == f"{given}\n"
+
+
 def test_memory_that_processes_share_counts_once(house: Any, make: Any) -> None:
     script = (
         "import multiprocessing, time\n"

@@ -44,6 +44,18 @@ def test_a_full_gpu_is_named_and_the_batch_is_not_halved_in_silence(new_job: Cal
     assert "batch 4 and image_size 64; lower batch to 2 (or image_size to 32)" in done["error"]
 
 
+def test_a_loader_that_dies_of_the_sigterm_is_a_stop_and_no_failure(new_job: Callable[..., Job]) -> None:
+    job = new_job()
+    # Argo's executor signals the whole process group, the loader's workers included.
+    job.before = (
+        "import os, signal, torch\ndef fall(*_, **__):\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    raise RuntimeError('DataLoader worker (pid(s) 7) exited unexpectedly')\ntorch.Tensor.backward = fall"
+    )
+    assert job.train() == 143, job.output[-3000:]
+    assert job.platform.of("done") == []
+    assert job.platform.events("preempted")
+
+
 def test_a_full_disk_is_named_and_leaves_no_half_checkpoint(new_job: Callable[..., Job]) -> None:
     job = new_job()
     job.before = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, 20_000_000))"

@@ -151,13 +151,13 @@ def test_a_killed_run_ends_as_if_it_had_never_been_killed(done: Job, new_job: Ca
     assert job.train_until(first_epoch, signal.SIGKILL) == -signal.SIGKILL
     interrupted = len(rows(job))
     assert interrupted < EPOCHS
-    job.more["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"  # nobody listens there, and nobody minds
+    job.more["MLFLOW_TRACKING_URI"] = "http://me:pass-phrase@127.0.0.1:9"  # nobody listens there, and nobody minds
     assert job.train() == 0, job.output[-3000:]
     assert rows(job) == rows(done)
     assert weights(job) == weights(done)
     assert job.platform.of("done")[-1]["final_metrics"] == done.platform.of("done")[-1]["final_metrics"]
     assert {body["epoch"] for body in job.platform.epochs()} == {1, 2, 3}
-    assert job.platform.events("mlflow_unavailable")
+    assert "pass-phrase" not in json.dumps(job.platform.events("mlflow_unavailable")[0])
 
     # Once more: all is done, which is told again; a torn file is seen, and the storage's taken instead.
     content = (job.run / "last.pt").read_bytes()
