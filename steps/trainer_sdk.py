@@ -35,7 +35,6 @@ TEXTS = {"optimizer": "auto", "device": "0", "primary_metric": None, "primary_me
 KINDS = "DATASET CHECKPOINT CONFIG RESOURCE NETWORK FRAMEWORK VALIDATION TRAINING UNKNOWN"
 ErrorType = Enum("ErrorType", {f"{kind}_ERROR": f"{kind}_ERROR" for kind in KINDS.split()}, type=str)
 FULL, LATER = (errno.ENOSPC, errno.EDQUOT), (408, 425, 429)  # a full disk; answers after which a call is tried again
-RING = 512  # calls kept while the platform is away
 
 
 class TrainerError(Exception):
@@ -158,8 +157,8 @@ class Storage:
         for size in (size for name, size in self.list(uri) if not name):
             with self._at("looking up", uri) as (path, at):
                 known = {"sha256": sha256(path)} if path else self.s3.head_object(**at)["Metadata"]
-            known = {name.lower(): value for name, value in known.items()}  # some servers write Sha256
-            return {"uri": uri, "size": size, "sha256": known.get("sha256")}
+            known = {name.lower(): known[name] for name in known}.get("sha256")  # some servers write Sha256
+            return {"uri": uri, "size": size, "sha256": known}
         return None
 
 
@@ -186,7 +185,8 @@ class TrainerSDK(contextlib.AbstractContextManager):
         self._url, self._timeout = urlsplit(f"{base}/v1/jobs/{quote(self.job_id, safe='')}"), timeout
         self._patience, self._sleep, self._closing = give_up_seconds, sleep, threading.Event()
         self._ring, self._lock, self._failures, self._wait, self._last = [], threading.RLock(), 0, 0.0, time.monotonic()
-        self._secrets = [v for k, v in env.items() if v and re.search("TOKEN$|SECRET|ACCESS_KEY", k)]
+        secrets = [v for k, v in env.items() if v and re.search("TOKEN$|SECRET|ACCESS_KEY", k)]
+        self._blotted = lambda text: functools.reduce(lambda told, word: told.replace(word, "***"), secrets, text)
         if problems := "; ".join(self._configure()):
             self.report_failed(ErrorType.CONFIG_ERROR, problems)
             self.close()
@@ -213,8 +213,8 @@ class TrainerSDK(contextlib.AbstractContextManager):
                 if not float(value) == self._basic[key] >= least:
                     raise ValueError
             except (ValueError, TypeError, OverflowError):
-                whole = "whole " * isinstance(default, int)
-                problems.append(f"{source} must be a {whole}number of at least {least:g}, not {value!r}")
+                what = f"{'whole ' * isinstance(default, int)}number of at least {least:g}"
+                problems.append(f"{source} must be a {what}, not {value!r}")
         needed = REQUIRED.split() + STORAGE.get(kind, "").split() * (kind in ("minio", "r2"))
         missing = [name for name in needed if not env.get(name) and ALIASES.get(name, name.lower()) not in said]
         if env["BACKEND_BASE_URL"] and missing:
@@ -224,7 +224,7 @@ class TrainerSDK(contextlib.AbstractContextManager):
     def _body(self, fields):
         odd = []  # JSON knows no NaN and no infinity: they become null, and metrics that were are named
         text = json.dumps(fields, skipkeys=True, default=lambda value: getattr(value, "tolist", value.__str__)())
-        fields = json.loads(text, parse_constant=odd.append)
+        fields = json.loads(self._blotted(text), parse_constant=odd.append)
         if odd:
             metrics = fields.get("metrics") or fields.get("final_metrics") or {}
             fields["non_finite"] = [name for name in metrics if metrics[name] is None]
@@ -232,7 +232,7 @@ class TrainerSDK(contextlib.AbstractContextManager):
 
     def _send(self, call, fields, key=None):
         self._ring.append((call, self._body(fields), key or os.urandom(16).hex()))
-        if len(self._ring) > RING:
+        if len(self._ring) > 512:  # calls kept while the platform is away
             del self._ring[1]  # not the first: it may be on its way
         if not self._failures:  # an outage costs training one timeout, not one a call
             self._drain(force=False)
@@ -255,8 +255,8 @@ class TrainerSDK(contextlib.AbstractContextManager):
                 with contextlib.closing(kind(self._url.hostname, self._url.port, timeout=self._timeout)) as line:
                     line.request("POST", f"{self._url.path}/{call}", text, {**headers, "Idempotency-Key": key})
                     answer = line.getresponse()
-                    after, text = answer.headers["Retry-After"] or "", answer.read().decode(errors="replace")
-                    status = answer.status
+                    status, after = answer.status, answer.headers["Retry-After"] or ""
+                    text = answer.read().decode(errors="replace")
             except (OSError, http.client.HTTPException) as error:
                 status, after, text = 599, "", f"{type(error).__name__}: {error}"
             self._last, again = time.monotonic(), status >= 500 or status in LATER
@@ -273,15 +273,18 @@ class TrainerSDK(contextlib.AbstractContextManager):
 
     def _beat(self, every):  # a thread's life: the platform sees that the job lives, the job whether to stop
         while not self._closing.wait(min(every / 4, 1.0)):
-            silent = time.monotonic() - self._last
-            if silent >= self._wait and self._drain() and silent >= every:
+            if (silent := time.monotonic() - self._last) >= self._wait and self._drain() and silent >= every:
                 self._attempt("heartbeat", self._body({}), os.urandom(16).hex())
 
     def __exit__(self, kind, error, trace):
-        if isinstance(error, Exception):
-            text = None if isinstance(error, TrainerError) else "".join(tracebacks.format_exception(error))
-            again = getattr(error, "exit_code", 1) == 75  # then this is not the end
-            self.report_failed("UNKNOWN_ERROR", str(error) or kind.__name__, text, final=not again)
+        ours, failed = isinstance(error, TrainerError), isinstance(error, Exception)
+        if failed and self.terminated and not ours:  # SIGTERM reaches a loader's workers too: their end raises here
+            raise SystemExit(self.report_cancelled()) from error
+        if failed:  # 75 is tried again, and not the end
+            text = None if ours else "".join(tracebacks.format_exception(error))
+            self.report_failed(
+                "UNKNOWN_ERROR", str(error) or kind.__name__, text, final=getattr(error, "exit_code", 1) != 75
+            )
         self.close()
 
     def run(self, main):
@@ -306,11 +309,9 @@ class TrainerSDK(contextlib.AbstractContextManager):
 
     def log(self, level, message, epoch=None):
         """Prints `[TRACE:id] [LEVEL] message`, a line each, secrets blotted out."""
-        for secret in self._secrets:
-            message = message.replace(secret, "***")
         tag = f"[TRACE:{self.trace_id}] [{level.upper()}]" + ("" if epoch is None else f" [EPOCH:{epoch}]")
         with contextlib.suppress(OSError, ValueError):  # a full or closed stdout must not stop training
-            print("\n".join(f"{tag} {line}" for line in message.splitlines() or [""]), flush=True)
+            print("\n".join(f"{tag} {line}" for line in self._blotted(message).splitlines() or [""]), flush=True)
 
     def heartbeat(self, epoch=None, total_epochs=None, step=None, total_steps=None, metrics=None, **more):
         """Tells how far training is; `should_continue` then knows the answer."""
@@ -378,7 +379,7 @@ class TrainerSDK(contextlib.AbstractContextManager):
         self.log("ERROR", f"{kind}: {message}")
         path = self.environ.get("TERMINATION_LOG")
         with contextlib.suppress(OSError), open(path or "/dev/termination-log", "wb" if path else "r+b") as sink:
-            sink.write(" ".join(f"{kind}: {message}".split()).encode()[:4000])
+            sink.write(self._blotted(" ".join(f"{kind}: {message}".split())).encode()[:4000])
         about = {"error_type": kind, "traceback": traceback}
         self.event("error", message, "error" if final else "warning", about)
         return final and self._finish("failed", None, None, epochs_completed, error=message, **about, detail=detail)
@@ -493,7 +494,6 @@ class TrainerSDK(contextlib.AbstractContextManager):
 
     def convert_dataset(self, dataset_dir="", source_format="dice", target_format="yolo", *_, **options):
         """Returns the folder that the pipeline's convert step has written; the dataset itself is never written to."""
-        folder = self.work_dir / "converted"
-        if target_format == "yolo" and (folder / "data.yaml").exists():
-            return str(folder)
-        raise TrainerError(ErrorType.CONFIG_ERROR, f"no {target_format} dataset in {folder}: let convert run before")
+        if target_format == "yolo" and (self.work_dir / "converted" / "data.yaml").exists():
+            return str(self.work_dir / "converted")
+        raise TrainerError(ErrorType.CONFIG_ERROR, f"no {target_format} dataset in {self.work_dir}: let convert run")

@@ -15,6 +15,8 @@ from workflows.quantities import cpu_quantity
 from workflows.spec import JobSpec
 
 WORKSPACE = "workspace"
+TELL_TRIES = 30
+"""Tries of the steps that only tell the platform: about an hour, on a core that holds no GPU."""
 DISPLAY_NAME = "workflows.argoproj.io/display-name"
 USER = 1000
 
@@ -109,12 +111,13 @@ class Steps:
 
     def report(self) -> Step:
         """Tells the platform how it ended, in case the trainer could not."""
-        return self._light("report", "report-result")
+        return self._light("report", "report-result", tries=TELL_TRIES)
 
     def on_exit(self) -> Step:
         """Tells the platform how it ended where the steps could not get that far."""
         args = ["--on-exit", "--status={{workflow.status}}", "--failures={{workflow.failures}}"]
-        return self._light("on-exit", "report-at-exit", command=["python", "-m", "steps.report"], args=args)
+        command = ["python", "-m", "steps.report"]
+        return self._light("on-exit", "report-at-exit", command=command, args=args, tries=TELL_TRIES)
 
     def _light(
         self,
@@ -124,6 +127,7 @@ class Steps:
         command: list[str] | None = None,
         args: list[str] | None = None,
         outputs: dict[str, str] | None = None,
+        tries: int = 3,
     ) -> Step:
         return Step(
             name=self._name(step),
@@ -137,7 +141,7 @@ class Steps:
                 requests={"cpu": _quantity("250m"), "memory": _quantity("512Mi")}, limits={"memory": _quantity("4Gi")}
             ),
             outputs=self._outputs(step, outputs or {}),
-            retry_strategy=_retry(limit=3, duration="10s", cap="2m"),
+            retry_strategy=_retry(limit=tries, duration="10s", cap="2m"),
             volumes=[_tmp()],
             volume_mounts=_mounts(),
             security_context=_locked_down(),

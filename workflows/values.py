@@ -47,16 +47,20 @@ def fault(schema: Schema, value: Any) -> tuple[str, str] | None:
 def _bounds(schema: Schema, value: float) -> tuple[str, str] | None:
     low, high = schema.get("minimum"), schema.get("maximum")
     if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
-        return f"{value} is out of range", f"give more than {schema['exclusiveMinimum']}"
+        return f"{value} is out of range", f"give more than {_plain(schema['exclusiveMinimum'])}"
     if (low is not None and value < low) or (high is not None and value > high):
-        words = [f"at least {low}"] if low is not None else []
-        words += [f"at most {high}"] if high is not None else []
+        words = [f"at least {_plain(low)}"] if low is not None else []
+        words += [f"at most {_plain(high)}"] if high is not None else []
         return f"{value} is out of range", f"give {' and '.join(words)}"
     step = schema.get("multipleOf")
     if step and value % step:
         below = int(value // step * step)
         return f"{value} is no multiple of {step}", f"give {below} or {below + step}"
     return None
+
+
+def _plain(bound: float) -> float:
+    return int(bound) if float(bound).is_integer() else bound
 
 
 def _types(schema: Schema) -> list[str]:

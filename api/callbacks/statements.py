@@ -176,5 +176,5 @@ def _moment(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(" ", "microseconds")[:26]
 
 
-# JSON is text, and a moment is text in UTC without its offset, as SQLAlchemy keeps both; all else SQLite takes as it is.
+# As SQLAlchemy keeps them: JSON is text, a moment is text in UTC without its offset; SQLite takes all else as it is.
 _TEXTS: Mapping[type, Callable[[Any], str]] = {dict: encoded, list: encoded, datetime: _moment}

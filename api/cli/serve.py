@@ -33,11 +33,11 @@ def serve(settings: Settings, *, announce: Callable[[Settings], None]) -> None:
     held = address.lock(home)
     try:
         sock = address.listen(settings.host, settings.port)
-        settings = _prepared(settings.model_copy(update={"port": sock.getsockname()[1]}))
-        for upload in home.glob(".upload-*.part"):
-            upload.unlink(missing_ok=True)  # of a platform that was killed while it received them
-        (home / "port").write_text(str(settings.port))
         try:
+            settings = _prepared(settings.model_copy(update={"port": sock.getsockname()[1]}))
+            for upload in home.glob(".upload-*.part"):
+                upload.unlink(missing_ok=True)  # of a platform that was killed while it received them
+            (home / "port").write_text(str(settings.port))
             with _reconciler(settings):
                 _run_api(settings, sock, home, announce)
         finally:

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import event, inspect
 
 from api.db import MIGRATIONS, Database
 from api.models import Base
@@ -82,3 +82,21 @@ def test_numbers_of_streams_are_never_given_twice(empty: Database) -> None:
         sql = dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all())
     assert "AUTOINCREMENT" in sql["events"]
     assert "AUTOINCREMENT" in sql["heartbeats"]
+
+
+def test_a_migration_that_is_cut_off_leaves_nothing_half_done(empty: Database) -> None:
+    made = 0
+
+    def cut(connection: object, cursor: object, statement: str, *_: object) -> None:
+        nonlocal made
+        made += statement.strip().upper().startswith("CREATE TABLE")
+        if made == 4:
+            raise KeyboardInterrupt
+
+    event.listen(empty.engine, "before_cursor_execute", cut)
+    with pytest.raises(KeyboardInterrupt):
+        empty.migrate()
+    event.remove(empty.engine, "before_cursor_execute", cut)
+    assert tables(empty) == set()
+    empty.migrate()
+    assert differences(empty) == []

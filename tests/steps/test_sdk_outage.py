@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
-from steps.trainer_sdk import RING, TrainerError, TrainerSDK
+from steps.trainer_sdk import TrainerError, TrainerSDK
 from tests.steps.wire import Answer, Heard, Platform, environment, pinned, willing
 
 ANSWERS = pinned("errors")["answers"]
 SECRET = "the-token-that-nobody-may-read"
+
+KEPT = 512
+"""Calls the SDK keeps while the platform is away."""
 
 
 class Patience:
@@ -100,10 +103,10 @@ def test_an_outage_costs_training_one_timeout(platform: Platform, workspace: Pat
 def test_the_ring_is_bounded_and_drops_the_oldest(platform: Platform, workspace: Path) -> None:
     with TrainerSDK(environment(workspace, url=platform.url), heartbeat_seconds=0) as sdk:
         platform.away()
-        for epoch in range(1, RING + 11):
+        for epoch in range(1, KEPT + 11):
             sdk.heartbeat(epoch)
         platform.back()
-    assert epochs(platform) == [1, *range(12, RING + 11)]
+    assert epochs(platform) == [1, *range(12, KEPT + 11)]
 
 
 def test_too_fast_waits_as_long_as_it_is_told(platform: Platform, sdk: TrainerSDK, patience: Patience) -> None:

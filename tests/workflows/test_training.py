@@ -92,7 +92,7 @@ def test_the_variables_are_the_contracts(job: Make, attempt: Make, storage: Stor
 def test_the_settings_reach_the_trainer_twice_alike(job: Make, attempt: Make) -> None:
     spec = job(
         hyperparameters={"epochs": 3, "learning_rate": 1e-5, "image_size": 96},
-        resources={"gpu": 2, "cpu": 2.5},
+        resources={"gpu": 1, "cpu": 2.5},
         advanced_config={"nbs": 16},
     )
     given = variables(build(training_workflow(spec, attempt())))
@@ -100,7 +100,7 @@ def test_the_settings_reach_the_trainer_twice_alike(job: Make, attempt: Make) ->
     assert set(config) <= set(CONTRACT["config_keys"])
     assert (given["EPOCHS"], given["BATCH_SIZE"], given["IMAGE_SIZE"]) == ("3", "16", "96")
     assert float(given["LEARNING_RATE"]) == config["learning_rate"] == 1e-5
-    assert given["DEVICE"] == config["device"] == "0,1"
+    assert given["DEVICE"] == config["device"] == "0"
     assert given["OMP_NUM_THREADS"] == "3"
     assert config["advanced_config"] == {"nbs": 16}
     assert config["primary_metric"] == "val/mAP50-95"
@@ -116,15 +116,17 @@ def test_a_dry_run_has_no_one_to_tell(job: Make, attempt: Make) -> None:
 
 
 def test_training_gets_what_was_asked_for_and_the_others_no_gpu(job: Make, attempt: Make) -> None:
-    spec = job(resources={"gpu": 2, "cpu": 0.5, "memory": "6Gi", "shared_memory": "2Gi", "workspace": "7Gi"})
+    spec = job(resources={"gpu": 1, "cpu": 0.5, "memory": "6Gi", "shared_memory": "2Gi", "workspace": "7Gi"})
     manifest = build(training_workflow(spec, attempt()))
     train = template(manifest, "train")
-    amounts = {"cpu": "500m", "memory": "6Gi", "nvidia.com/gpu": "2"}
+    amounts = {"cpu": "500m", "memory": "6Gi", "nvidia.com/gpu": "1"}
     assert train["container"]["resources"] == {"limits": amounts, "requests": amounts}
     assert {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}} in train["volumes"]
     assert manifest["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "7Gi"
     for step in ("download", "convert", "upload", "report", "on-exit"):
         assert "nvidia.com/gpu" not in json.dumps(template(manifest, step))
+    own = job(framework="custom", model="own", image="example/own:1", command=["train"], resources={"gpu": 2})
+    assert variables(build(training_workflow(own, attempt())))["DEVICE"] == "0,1"
     cpu = build(training_workflow(job(resources={"gpu": 0}), attempt()))
     assert "nvidia.com/gpu" not in json.dumps(cpu)
     assert variables(cpu)["DEVICE"] == "cpu"

@@ -28,8 +28,6 @@ LOG_TAIL = 1 << 20
 # A clock set right in between moves every start time a little; pids are not used again within this.
 CLOCK_SLACK = 1.5
 
-_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh"})
-
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a file so that a reader sees the old or the new one, also after a power cut."""
@@ -216,16 +214,9 @@ class Pod:
             return
         self.reason = reason
         self.kill_at = time.monotonic() + self.plan["grace"]
-        # The main process alone is asked: workers of a data loader that got the signal too would make a trainer fail
-        # that is just saving. Gentler than Argo's executor, which signals the whole process group. A shell does not
-        # hand it on, so its own children are asked with it.
-        targets = [psutil.Process(self.child.pid)] if self.child.poll() is None else []
-        if targets and os.path.basename(self.plan["command"][0]) in _SHELLS:
-            with contextlib.suppress(psutil.Error):
-                targets += targets[0].children()
-        for process in targets:
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(signal.SIGTERM)
+        # The whole process group, as Argo's executor does it: a loader's workers hear the signal too.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.child.pid, signal.SIGTERM)
 
     def _kill(self) -> None:
         self.reason = self.reason or "killed"

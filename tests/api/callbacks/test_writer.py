@@ -73,28 +73,73 @@ def beat(epoch: int, trace_id: str, **fields: Any) -> Beat:
 
 
 def submit_all(database: Database, work: Sequence[tuple[JobClaims, Beat]]) -> list[bool | BaseException]:
-    """Queues everything before the writer starts, so that it is one batch."""
+    """Submits everything in one turn of the event loop, so that it is one batch."""
 
     async def run() -> list[bool | BaseException]:
         writer = HeartbeatWriter(database, notify=lambda _: None)
-        gate = asyncio.Event()
-        queue = writer._queue
-        held: list[Any] = []
-        writer._queue = type("Held", (), {"put": staticmethod(held.append)})()  # type: ignore[assignment]  # until all is queued
-        writer._thread = object()  # type: ignore[assignment]  # as if it had been started
-        tasks = [asyncio.create_task(writer.submit(claims, [one], received_at=NOW)) for claims, one in work]
-        await asyncio.sleep(0)
-        gate.set()
-        writer._queue, writer._thread = queue, None
-        for item in held:
-            queue.put(item)
         writer.start()
         try:
-            return await asyncio.gather(*tasks, return_exceptions=True)
+            futures = [writer.submit(claims, [one], received_at=NOW) for claims, one in work]
+            return await asyncio.gather(*futures, return_exceptions=True)
         finally:
             await asyncio.to_thread(writer.stop)
 
     return asyncio.run(run())
+
+
+def test_what_one_turn_of_the_loop_submits_waits_while_turns_bring_more(database: Failing) -> None:
+    with database.write() as session:
+        job = create_job(session, state="running")
+
+    async def run() -> list[bool]:
+        writer = HeartbeatWriter(database, notify=lambda _: None)
+        writer.start()
+        futures = []
+        for epoch in range(20):
+            futures.append(writer.submit(JobClaims(job.id, 1, 0.0), [beat(epoch, job.trace_id)], received_at=NOW))
+            await asyncio.sleep(0)
+        try:
+            return await asyncio.gather(*futures)
+        finally:
+            await asyncio.to_thread(writer.stop)
+
+    assert asyncio.run(run()) == [True] * 20
+    assert database.transactions == 1
+
+
+def test_a_loop_that_never_rests_is_served_too(database: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.callbacks.writer._MAX_BATCH", 3)
+    with database.write() as session:
+        job = create_job(session, state="running")
+
+    async def run() -> None:
+        writer = HeartbeatWriter(database, notify=lambda _: None)
+        writer.start()
+        first = writer.submit(JobClaims(job.id, 1, 0.0), [beat(0, job.trace_id)], received_at=NOW)
+        rest = []
+        epoch = 0
+        async with asyncio.timeout(30):
+            while not first.done():
+                epoch += 1
+                rest.append(writer.submit(JobClaims(job.id, 1, 0.0), [beat(epoch, job.trace_id)], received_at=NOW))
+                await asyncio.sleep(0)
+        await asyncio.gather(*rest)
+        await asyncio.to_thread(writer.stop)
+
+    asyncio.run(run())
+
+
+def test_what_was_not_handed_over_before_the_end_is_told_so(database: Failing) -> None:
+    async def run() -> None:
+        writer = HeartbeatWriter(database, notify=lambda _: None)
+        writer.start()
+        future = writer.submit(JobClaims("k7m2qz9x", 1, 0.0), [beat(1, "x")], received_at=NOW)
+        writer.stop()  # in the same turn of the loop
+        await future
+
+    with pytest.raises(Unavailable):
+        asyncio.run(run())
+    assert database.transactions == 0
 
 
 def test_what_is_queued_together_is_one_transaction(database: Failing) -> None:

@@ -162,6 +162,12 @@ def test_an_upload_needs_a_file(client: TestClient, settings: Settings) -> None:
     assert left_behind(settings) == []
 
 
+def test_an_upload_of_fields_without_end_is_refused(client: TestClient, settings: Settings) -> None:
+    answer = client.post(DATASETS, files={f"field-{n}": (None, "x" * 4096) for n in range(100)})
+    assert (answer.status_code, answer.json()["detail"]) == (422, "there are too many fields")
+    assert left_behind(settings) == []
+
+
 def test_an_upload_that_is_cut_off_leaves_nothing(client: TestClient, settings: Settings, zipped: bytes) -> None:
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\n'
     for body in (head + zipped, b"nonsense", b""):

@@ -124,6 +124,23 @@ def test_a_body_that_cannot_be_read_is_refused_as_a_problem(
     assert answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b'{"labels": {"a": "\\ud800"}, %s}', "application/json"),
+        (b'{"labels": {"a": "\xed\xa0\x80"}, %s}', "application/json"),
+        (b'{"labels": {"a": "\\ud800"}, %s}', "application/yaml"),
+    ],
+)
+def test_half_a_character_is_refused_before_any_list_has_to_tell_it(
+    client: TestClient, request_body: Body, content: bytes, kind: str
+) -> None:
+    body = content % json.dumps(request_body)[1:-1].encode()
+    answer = client.post(JOBS, content=body, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert client.get(JOBS).json()["items"] == []
+
+
 def test_a_body_without_a_length_is_counted_as_it_comes(client: TestClient) -> None:
     def pieces() -> Any:
         for _ in range(20):
