@@ -59,10 +59,14 @@ class Database:
         config.set_main_option("script_location", str(MIGRATIONS))
         with self.engine.begin() as connection:
             if self.sqlite:
+                # A table that is rebuilt is dropped first: with keys enforced, its rows' children would go with it.
+                connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
                 # All of it or nothing: a start that is killed half-way must not leave tables without a version.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+        if self.sqlite:
+            self.engine.dispose()  # the next connections enforce keys again
 
     def close(self) -> None:
         """Give back every connection."""

@@ -76,7 +76,8 @@ class Api:
             url = _kept_address(folder)
         if not token:
             kept = folder / "token"
-            if not kept.exists():
+            # The home folder's token is for its own platform alone: no other address gets to see it.
+            if not kept.exists() or not (here or _is_of(folder, url)):
                 raise Fault(
                     f"no token for {url}", cure="set TIPHYS_USER_TOKEN to the API's bearer token", exit_code=Exit.USAGE
                 )
@@ -152,6 +153,13 @@ class Api:
 
     def _cure(self) -> str:
         return "start it: tiphys up" if self.home else "check TIPHYS_URL and TIPHYS_USER_TOKEN"
+
+
+def _is_of(folder: Path, url: str) -> bool:
+    try:
+        return _kept_address(folder).rstrip("/") == url.rstrip("/")
+    except Fault:
+        return False
 
 
 def _kept_address(folder: Path) -> str:

@@ -120,6 +120,8 @@ def start(home: Path, *, host: str | None = None, port: int | None = None) -> di
         return {"url": found.url, "pid": found.pid, "started": False}
     (home / "logs").mkdir(parents=True, exist_ok=True)
     log = home / "logs" / "up.log"
+    if log.exists():
+        log.replace(log.with_name("up.previous.log"))  # a crash is looked into after the next start
     command = [sys.executable, "-m", "api.cli.main", "--home", str(home), "up"]
     command += [] if host is None else ["--host", host]
     command += [] if port is None else ["--port", str(port)]
