@@ -82,7 +82,7 @@ AFTER: list[tuple[str, Change, str, str]] = [
      "image_format", "GIF"),
     ("image a link out", lambda v, r: _link_out(r / "images/line/003.png", r), "path_unsafe", "leaves the dataset"),
     ("document no JSON", lambda v, r: (r / "annotations_detection.json").write_text('{"images": [\n  {"id": 1,}\n]}'),
-     "document_broken", "line 2, column 12"),
+     "document_broken", "line 2, column 1"),
     ("document not UTF-8", lambda v, r: (r / "annotations_detection.json").write_bytes(
         '{"a":\n"이름"}'.encode("cp949")),
      "document_broken", "line 2"),
