@@ -8,21 +8,9 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
-from api.errors import StorageFull, TiphysError, Unavailable
+from api.errors import SOON, Unavailable, from_failure
 
 log = logging.getLogger(__name__)
-
-_SOON = {"Retry-After": "2"}
-
-
-def as_answer(error: Exception) -> TiphysError:
-    """Returns the 507 of a full disk, or the 503 of everything else."""
-    text = _text(error)
-    if "disk is full" in text or "no space left" in text or "disk full" in text:
-        return StorageFull(
-            "the platform's disk is full: nothing was stored", cure="free space, then try again", headers=_SOON
-        )
-    return Unavailable("the database could not take it: nothing was stored", cure="try again", headers=_SOON)
 
 
 def is_busy(error: Exception) -> bool:
@@ -33,7 +21,7 @@ def is_busy(error: Exception) -> bool:
 
 def not_running() -> Unavailable:
     """Returns the 503 of a platform that is starting or stopping."""
-    return Unavailable("the platform is starting or stopping", cure="try again", headers=_SOON)
+    return Unavailable("the platform is starting or stopping", cure="try again", headers=SOON)
 
 
 @contextmanager
@@ -43,7 +31,7 @@ def told_to_trainer() -> Iterator[None]:
         yield
     except DBAPIError as error:
         log.error("a callback could not be stored: %s", error)
-        raise as_answer(error) from error
+        raise from_failure(error) from error
 
 
 def _text(error: Exception) -> str:

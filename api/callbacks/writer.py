@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from api.auth import JobClaims
 from api.callbacks.bodies import Beat
-from api.callbacks.faults import as_answer, is_busy, not_running
+from api.callbacks.faults import is_busy, not_running
 from api.callbacks.heartbeats import Answer, Delivery, HeartbeatStore
 from api.callbacks.statements import statements_for
 from api.db import Database
-from api.errors import StorageFull, TiphysError
+from api.errors import StorageFull, TiphysError, from_failure
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class HeartbeatWriter:
 
     def _failed(self, deliveries: Sequence[Delivery], error: Exception) -> list[Answer]:
         """Answers for a batch that was rolled back; what is wrong with one delivery must not cost the others theirs."""
-        answer = as_answer(error)
+        answer = from_failure(error)
         if len(deliveries) == 1 or not isinstance(error, DBAPIError) or isinstance(answer, StorageFull):
             log.error("heartbeats could not be stored (%d): %s", len(deliveries), error)
             return [answer] * len(deliveries)

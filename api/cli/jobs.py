@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 
 from api.cli.client import JOBS, Api, part
 from api.cli.fault import Exit, Fault
-from api.cli.output import Json, ago, console, duration, moment, number, plain, say_json, size, state, table
+from api.cli.output import Json, ago, console, duration, number, plain, say_json, seconds_taken, size, state, table
 from api.cli.output import text as shown
 
 commands = typer.Typer()
@@ -265,11 +264,3 @@ def headline(metrics: dict[str, Any] | None) -> str:
     # A trainer may write anything there.
     asked = {k: v for k, v in (metrics or {}).items() if "mAP" in k or "accuracy" in k}
     return "  ".join(f"{k.split('/')[-1]} {shown(v)}" for k, v in asked.items() if v is not None) or "-"
-
-
-def seconds_taken(thing: dict[str, Any]) -> float | None:
-    """Seconds between start and end, or until now."""
-    began, ended = moment(thing["started_at"]), moment(thing["finished_at"])
-    if began is None:
-        return None
-    return ((ended or datetime.now(UTC)) - began).total_seconds()

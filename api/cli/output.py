@@ -98,6 +98,14 @@ def ago(stamp: str | None) -> str:
     return f"{duration((datetime.now(UTC) - then).total_seconds())} ago" if then else "-"
 
 
+def seconds_taken(thing: dict[str, Any]) -> float | None:
+    """Seconds between start and end, or until now."""
+    began, ended = moment(thing["started_at"]), moment(thing["finished_at"])
+    if began is None:
+        return None
+    return ((ended or datetime.now(UTC)) - began).total_seconds()
+
+
 def duration(seconds: float | None) -> str:
     """A span of time in its two largest units."""
     if seconds is None:

@@ -17,8 +17,7 @@ from rich.text import Text
 
 from api.cli.client import JOBS, Api, Message
 from api.cli.fault import Exit, Fault
-from api.cli.jobs import seconds_taken
-from api.cli.output import console, duration, number, state
+from api.cli.output import console, duration, number, seconds_taken, state
 
 TERMINAL = ("succeeded", "failed", "cancelled")
 PHASES = {

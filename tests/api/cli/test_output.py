@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from api.cli.jobs import epochs, headline, seconds_taken
-from api.cli.output import duration, number, plain, say_json, size, table, text
+from api.cli.jobs import epochs, headline
+from api.cli.output import duration, number, plain, say_json, seconds_taken, size, table, text
 
 
 @pytest.mark.parametrize(
