@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,9 @@ from sqlalchemy.orm import Session
 
 from api.errors import NotFound
 from api.models import Attempt, Checkpoint, Dataset, Event, Heartbeat, Job
+
+PAGE = 2000
+"""Heartbeats read at a time where all are wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,15 @@ def events(
     if level is not None:
         query = query.where(Event.level == level)
     return list(session.scalars(query.order_by(Event.id).limit(limit)))
+
+
+def all_heartbeats(session: Session, job_id: str, *, attempts: Sequence[int]) -> Iterator[Heartbeat]:
+    """Yields every heartbeat of some attempts, oldest first, a page at a time: a long training has a million."""
+    after = 0
+    while page := heartbeats(session, job_id, after=after, limit=PAGE, attempts=attempts):
+        yield from page
+        after = page[-1].seq
+        session.expunge_all()
 
 
 def heartbeats(

@@ -26,8 +26,6 @@ router = APIRouter(
 # A proxy that waits for more before it passes anything on would make a live view stand still.
 LIVE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 STEP = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
-HEARTBEATS_AT_MOST = 100_000
-"""Heartbeats one series by epoch is made of; a longer one is read by step, page by page."""
 
 AttemptNumber = Annotated[int | None, Query(ge=1, description="which attempt; default: the current one")]
 
@@ -71,8 +69,8 @@ def list_metrics(
         else:
             numbers = series.lineage(queries.attempts_of(session, job_id))
         if by == "epoch":
-            beats = queries.heartbeats(session, job_id, limit=HEARTBEATS_AT_MOST, attempts=numbers)
-            return MetricsSeries(items=series.by_epoch(beats), next_cursor=None)
+            every = queries.all_heartbeats(session, job_id, attempts=numbers)
+            return MetricsSeries(items=series.by_epoch(every), next_cursor=None)
         beats = queries.heartbeats(session, job_id, after=after, limit=limit + 1, attempts=numbers)
     page = beats[:limit]
     cursor = str(page[-1].seq) if len(beats) > limit else None

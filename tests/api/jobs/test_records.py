@@ -61,6 +61,18 @@ def test_an_epochs_metrics_are_the_latest_of_each(client: TestClient, database: 
     assert (second["epoch"], second["step"], second["metrics"]) == (2, None, {"loss": 0.5})
 
 
+def test_a_long_series_is_read_to_its_end(
+    client: TestClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.jobs.queries.PAGE", 3)
+    with database.write() as session:
+        job = create_job(session)
+        for epoch in range(1, 12):
+            create_heartbeat(session, job, epoch=epoch, step=1, metrics={"loss": 2.0})
+            create_heartbeat(session, job, epoch=epoch, step=2, metrics={"loss": 1.0 / epoch})
+    assert [p["metrics"]["loss"] for p in points(client, job.id)] == [1.0 / epoch for epoch in range(1, 12)]
+
+
 def test_a_resumed_attempt_goes_on_with_the_series_and_a_fresh_one_begins_anew(
     client: TestClient, database: Database
 ) -> None:
