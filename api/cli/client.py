@@ -167,7 +167,11 @@ def _kept_address(folder: Path) -> str:
     try:
         return str(json.loads(file.read_text())["url"])
     except FileNotFoundError:
-        raise Fault(f"no API is up in {folder}", cure="start one: tiphys up", exit_code=Exit.UNREACHABLE) from None
+        raise Fault(
+            f"no API is up in {folder}",
+            cure="start one: tiphys up; or name the home of the one that is: tiphys --home DIR",
+            exit_code=Exit.UNREACHABLE,
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise Fault(
             f"{file} cannot be read as an address", cure="write it anew: tiphys up", exit_code=Exit.UNREACHABLE

@@ -138,9 +138,8 @@ def _print_report(found: dict[str, Any]) -> None:
             continue
         out.print(f"  [{style}]{len(problems)} {title}[/]")
         for problem in problems[:SHOWN]:
-            where = " ".join(
-                str(problem[k]) for k in ("file", "image_id", "annotation_id") if problem.get(k) is not None
-            )
+            named = (("file", ""), ("image_id", "image "), ("annotation_id", "annotation "))
+            where = ", ".join(f"{word}{problem[key]}" for key, word in named if problem.get(key) is not None)
             out.print(
                 f"    {where}: {problem['message']} - {problem['cure']}"
                 if where

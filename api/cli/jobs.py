@@ -99,7 +99,13 @@ def follow(api: Api, job_id: str, *, json: bool) -> Exit:
     """Follow a job to its end and turn its last state into an exit code."""
     from api.cli.watch import watch_job  # loads Rich's live display, 60 ms that no other command needs
 
-    last = watch_job(api, job_id, json=json)
+    try:
+        last = watch_job(api, job_id, json=json)
+    except KeyboardInterrupt:
+        if not json:
+            console().print(f"\njob {job_id} goes on; follow it: tiphys job watch {job_id}")
+            console().print(f"end it: tiphys job cancel {job_id}")
+        return Exit.INTERRUPTED
     return {"succeeded": Exit.OK, "cancelled": Exit.CANCELLED}.get(last["state"], Exit.FAILED)
 
 
@@ -115,16 +121,31 @@ def logs(
 ) -> None:
     """Print a step's output."""
     api = Api.connect(context.obj)
+    job_id = api.job_id(id)
     query: dict[str, Any] = {"step": step, "tail": tail, "follow": following}
     if attempt is not None:
         query["attempt"] = attempt
-    pieces = api.stream(f"{JOBS}/{api.job_id(id)}/logs", **query)
+    pieces = api.stream(f"{JOBS}/{job_id}/logs", **query)
     if json:
         text = b"".join(pieces).decode(errors="replace")
         return say_json({"step": step, "lines": text.splitlines()})
+    silent = True
     for piece in pieces:
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+        silent = False
+    if silent:
+        _say_why_silent(api, job_id, step)
+
+
+def _say_why_silent(api: Api, job_id: str, step: str) -> None:
+    steps = api.get(f"{JOBS}/{job_id}")["steps"]
+    phase = next((s["phase"] for s in steps if s["name"] == step), "unknown")
+    failed = next((s for s in steps if s["phase"] in ("Failed", "Error") and s["name"] != step), None)
+    print(f"step {step} has printed nothing; it is {phase}", file=sys.stderr)
+    if failed:
+        print(f"step {failed['name']} failed: {failed['message']}", file=sys.stderr)
+        print(f"its log: tiphys job logs {job_id} --step {failed['name']}", file=sys.stderr)
 
 
 @job.command()
@@ -241,8 +262,8 @@ def _act(context: typer.Context, id: str, verb: str, *, json: bool, params: dict
     answer = api.post(f"{JOBS}/{api.job_id(id)}/{verb}", params=params or {})
     if json:
         return say_json(answer)
-    console().print(f"job {answer['id']} is ", state(answer["state"]), end="")
-    console().print(f": {answer['message']}" if answer["message"] else "", markup=False)
+    said = f": {answer['message']}" if answer["message"] else ""
+    console().print(f"job {answer['id']} is ", state(answer["state"]), plain(said), sep="")
 
 
 def epochs(found: dict[str, Any]) -> str:

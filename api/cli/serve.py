@@ -15,12 +15,14 @@ from pathlib import Path
 
 import uvicorn
 from alembic.util import CommandError
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli import address
 from api.cli.fault import Fault
 from api.db import Database
 from api.main import create_app
+from api.models import Attempt
 from api.settings import SOURCE, Settings, prepare_home
 
 RESTART_DELAY = 1.0
@@ -32,9 +34,16 @@ def serve(settings: Settings, *, announce: Callable[[Settings], None]) -> None:
     home = settings.resolved_home()
     held = address.lock(home)
     try:
-        sock = address.listen(settings.host, settings.port)
+        last = address.last_port(home)
+        sock = _listen(settings, last)
         try:
             settings = _prepared(settings.model_copy(update={"port": sock.getsockname()[1]}))
+            if last not in (None, settings.port) and (running := _still_running(settings)):
+                print(
+                    f"warning: {running} running jobs call port {last} and are not heard on {settings.port}; "
+                    f"they train on, and are heard again after: tiphys up --port {last}",
+                    file=sys.stderr,
+                )
             for upload in home.glob(".upload-*.part"):
                 upload.unlink(missing_ok=True)  # of a platform that was killed while it received them
             (home / "port").write_text(str(settings.port))
@@ -45,6 +54,25 @@ def serve(settings: Settings, *, announce: Callable[[Settings], None]) -> None:
             sock.close()
     finally:
         held.close()
+
+
+def _listen(settings: Settings, last: int | None) -> socket.socket:
+    """Take the port; where any will do, the last one first: trainers that outlived its platform call that one."""
+    if settings.port == 0 and last is not None:
+        with suppress(Fault):
+            return address.listen(settings.host, last)
+    return address.listen(settings.host, settings.port)
+
+
+def _still_running(settings: Settings) -> int:
+    """Attempts that were handed to the engine and have not been closed."""
+    database = Database(settings.resolved_database_url())
+    try:
+        with database.read() as session:
+            open_ones = select(func.count()).where(Attempt.submitted_at.is_not(None), Attempt.closed.is_(False))
+            return session.scalar(open_ones.select_from(Attempt)) or 0
+    finally:
+        database.close()
 
 
 def _prepared(settings: Settings) -> Settings:

@@ -50,7 +50,7 @@ def train(
     api = Api.connect(context.obj)
     if dry_run:
         return _show_plan(api.post(JOBS, body, params={"dry_run": "true"}), json=json)
-    job = api.post(JOBS, body)
+    job = _submit(api, body)
     if watching:
         from api.cli.jobs import follow  # see there: the live display is loaded only to be shown
 
@@ -60,6 +60,17 @@ def train(
     console().print(
         f"job [bold]{job['id']}[/] ({plain(job['name'])}) is {job['state']}; follow it: tiphys job watch {job['id']}"
     )
+
+
+def _submit(api: Api, body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        job: dict[str, Any] = api.post(JOBS, body)
+    except Fault as fault:
+        named = str(body.get("dataset", ""))
+        if "dataset" in fault.message and named and Path(named).is_dir():
+            fault.cure = f"there is a folder {named} here: write --dataset ./{named}"
+        raise
+    return job
 
 
 @commands.command("compile")
@@ -215,6 +226,12 @@ def _run(spec: JobSpec, home: Path, *, job_id: str, must_exist: bool) -> Run:
 def _show_plan(answer: dict[str, Any], *, json: bool) -> None:
     if json:
         return say_json(answer)
+    spec = answer["plan"]["spec"]
+    for name in ("framework", "model", "task", "dataset", "hyperparameters", "advanced_config", "split", "resources"):
+        value = spec.get(name)
+        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        if shown:
+            console().print(f"  {name:15} {shown}", markup=False)
     templates = {t["name"]: t for t in answer["manifest"]["spec"]["templates"]}
     rows = [
         (name, t["container"]["image"], " ".join(t["container"]["command"] + t["container"].get("args", [])))

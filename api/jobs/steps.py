@@ -43,7 +43,8 @@ def _step(name: str, title: str, nodes: list[Node], raw: Mapping[str, Any], *, e
     if node is None or newest is None:
         phase, message, started, finished, progress = "Omitted" if ended else "Pending", "", None, None, None
     else:
-        phase, message = node.phase, node.message or newest.message
+        # A Retry node only says that no more tries follow; why stands with the last try.
+        phase, message = node.phase, newest.message or node.message
         started, finished = node.started_at, node.finished_at
         progress = next((raw[n.id]["progress"] for n in (newest, node) if raw.get(n.id, {}).get("progress")), None)
     return StepView(

@@ -76,7 +76,7 @@ def verdict(ending: Ending) -> Verdict:
 
 
 def _cancelled(ending: Ending) -> Verdict:
-    after = f" after epoch {ending.epoch}" if ending.epoch is not None else ""
+    after = f" in epoch {ending.epoch}" if ending.epoch is not None else ""
     kept = "; its checkpoints are kept, and a retry resumes from the last" if ending.checkpoints else ""
     return Verdict(State.CANCELLED, Reason.USER, f"Cancelled{after}{kept}.")
 

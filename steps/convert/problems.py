@@ -57,7 +57,8 @@ def summary(problems: Iterable[Problem], *, shown: int = SHOWN, report: str | No
     found = errors(problems)
     if len(found) == 1:
         return found[0].line()
-    lines = [f"the dataset has {len(found)} errors:"]
+    # The first line stands alone where only one is shown.
+    lines = [f"the dataset has {len(found)} errors, the first: {found[0].line()}"]
     lines += [f"  {number}. {problem.line()}" for number, problem in enumerate(found[:shown], 1)]
     if len(found) > shown:
         rest = f"  … and {len(found) - shown} more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import traceback
 
 from steps.trainer_sdk import TrainerError
@@ -63,10 +64,25 @@ def explain(error: Exception, *, batch: int, image_size: int, started: bool) -> 
         failure = Failure("RESOURCE_ERROR", f"out of memory with batch {batch} and image_size {image_size}; {cure}")
     elif isinstance(error, RuntimeError) and any(sign in str(error) for sign in GPU_OOM_SIGNS):
         failure = out_of_gpu_memory(batch=batch, image_size=image_size)
+    elif gone := sign_of_missing_images(error):
+        cure = "put the dataset back where it was registered, then retry"
+        failure = Failure("DATASET_ERROR", f"the images of the dataset are no longer there ({gone}); {cure}")
     else:
         # Before the first batch the framework's own checks of its settings are what speaks.
         setting = not started and isinstance(error, ValueError | TypeError | SyntaxError | AssertionError)
-        text = " ".join(str(error).split())[:500] or "no message"
+        text = plain(error)[:500] or "no message"
         failure = Failure("CONFIG_ERROR" if setting else "FRAMEWORK_ERROR", f"ultralytics: {text}")
         failure.trace = "".join(traceback.format_exception(error))
     return failure
+
+
+def plain(error: BaseException) -> str:
+    """Return an exception's text on one line, without the colours of a terminal."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())
+
+
+def sign_of_missing_images(error: BaseException) -> str | None:
+    """Return what an exception says of images that were there when training was prepared, None for any other."""
+    text = plain(error)
+    signs = ("No valid images found", "Image Not Found", "No images found")
+    return text[:200] if any(sign in text for sign in signs) else None

@@ -73,7 +73,7 @@ def test_a_failing_exit_handler_leaves_the_job_succeeded_with_a_warning() -> Non
 def test_a_cancelled_job_is_cancelled_however_its_workflow_ended(scenario: str) -> None:
     found = judge(scenario, cancelling=True, epoch=4, done={"status": "succeeded"})
     assert (found.state, found.reason) == (C, Reason.USER)
-    assert "after epoch 4" in found.message
+    assert "in epoch 4" in found.message
 
 
 def test_no_checkpoint_is_told_with_its_cure() -> None:
