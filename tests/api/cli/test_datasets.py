@@ -49,7 +49,7 @@ def test_a_broken_dataset_is_not_offered_for_training(
     found["errors"].append(PROBLEM)
     said = tiphys("dataset", "add", folder, "--id", "parts")
     assert said.code == Exit.FAILED
-    assert "annotations.json 4: its box is outside - correct it" in said.out
+    assert "annotations.json, annotation 4: its box is outside - correct it" in said.out
     assert "tiphys train" not in said.out
     assert tiphys("dataset", "check", "parts", "--json").code == Exit.FAILED
     assert "parts" in tiphys("dataset", "list").out

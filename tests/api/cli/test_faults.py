@@ -34,7 +34,7 @@ def test_an_api_that_does_not_answer_is_named(tiphys: Tiphys, up: Path) -> None:
 def test_with_json_a_fault_is_json(tiphys: Tiphys) -> None:
     fault = json.loads(tiphys("jobs", "--json").err)
     assert fault["exit_code"] == 3
-    assert fault["cure"] == "start one: tiphys up"
+    assert fault["cure"].startswith("start one: tiphys up")
 
 
 @pytest.mark.parametrize("text", ["", "garbage", "[]", '{"pid": 1}'])
