@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 TIPHYS = Path(sys.executable).with_name("tiphys")
-JOBS, CLIENTS = 1000, 8
+JOBS, CLIENTS = 1000, 4
 RATE_GOAL, P95_GOAL = 100.0, 50.0
 
 
