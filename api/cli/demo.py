@@ -92,7 +92,7 @@ def _finish(api: Api, job_id: str, url: str, home: Path, seconds: float, *, json
     out.print("\nIt stays up. Try next:")
     for command, why in (
         (f"tiphys job show {job_id}", "what was asked for, its steps and results"),
-        ("tiphys train ultralytics/yolo11s --dataset digits --set epochs=3 --watch", "a larger model on the same data"),
+        ("tiphys train ultralytics/yolo11s --dataset digits --set epochs=3 --watch", "a larger model"),
         ("tiphys down", "end it; nothing is lost"),
     ):
         out.print(f"   .venv/bin/{command}  [dim]# {why}[/]", soft_wrap=True)
