@@ -40,7 +40,7 @@ def serve(settings: Settings, *, announce: Callable[[Settings], None]) -> None:
             settings = _prepared(settings.model_copy(update={"port": sock.getsockname()[1]}))
             if last not in (None, settings.port) and (running := _still_running(settings)):
                 print(
-                    f"warning: {running} running jobs call port {last} and are not heard on {settings.port}; "
+                    f"warning: jobs that run ({running}) call port {last} and are not heard on {settings.port}; "
                     f"they train on, and are heard again after: tiphys up --port {last}",
                     file=sys.stderr,
                 )

@@ -132,6 +132,9 @@ def start(home: Path, *, host: str | None = None, port: int | None = None) -> di
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline:
         if (found := addresses.read(home)) is not None and _answers(found.url):
+            for line in log.read_text(errors="replace").splitlines():
+                if line.startswith("warning: "):  # said into the log, meant for whoever started it
+                    print(line, file=sys.stderr)
             return {"url": found.url, "pid": found.pid, "started": True}
         if child.poll() is not None:
             words = log.read_text(errors="replace").strip().splitlines()
