@@ -4,7 +4,6 @@ import contextlib
 import errno
 import functools
 import hashlib
-import http.client
 import json
 import os
 import re
@@ -14,7 +13,6 @@ import sys
 import threading
 import time
 import traceback as tracebacks
-from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -74,12 +72,12 @@ def write_whole(path, source):
     """Writes bytes, or a binary stream, to a file: whole or not at all."""
     with _explained(f"writing {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+        part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
         try:
             with open(part, "xb") as sink:
                 sink.write(source) if isinstance(source, bytes) else shutil.copyfileobj(source, sink, 1 << 20)
                 sink.flush()
-                os.fsync(sink.fileno())
+                isinstance(source, bytes) or os.fsync(sink.fileno())  # small things are soon made again
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -89,7 +87,7 @@ class Storage:
     """Objects by URI: `file:///folder/name` and `s3://bucket/key` (SigV4, path-style)."""
 
     def __init__(self, environ):
-        self._env = environ
+        self.environ = environ
 
     @contextlib.contextmanager
     def _at(self, doing, uri, kind=ErrorType.DATASET_ERROR):
@@ -109,11 +107,10 @@ class Storage:
         options = dict.fromkeys(("request_checksum_calculation", "response_checksum_validation"), "when_required")
         options |= {"s3": {"addressing_style": "path"}, "retries": {"mode": "standard", "total_max_attempts": 6}}
         config = Config(signature_version="s3v4", connect_timeout=5, max_pool_connections=16, **options)
-        names = STORAGE.get(self._env.get("STORAGE_TYPE")) or STORAGE["s3"]
-        endpoint, key, secret = (self._env.get(name) or None for name in names.split())
-        region = self._env.get("AWS_REGION") or ("auto" if endpoint else None)
-        session = boto3.session.Session(key, secret, self._env.get("AWS_SESSION_TOKEN"), region)
-        return session.client("s3", endpoint_url=endpoint, config=config)
+        names = (STORAGE.get(self.environ.get("STORAGE_TYPE")) or STORAGE["s3"]) + " AWS_SESSION_TOKEN AWS_REGION"
+        endpoint, key, secret, token, region = (self.environ.get(name) or None for name in names.split())
+        region = region or (("us-east-1" if "MINIO" in names else "auto") if endpoint else None)
+        return boto3.session.Session(key, secret, token, region).client("s3", endpoint_url=endpoint, config=config)
 
     def upload(self, path, uri, content_type=None):
         """Uploads a file, whole or not at all; returns `{uri, size, sha256}`."""
@@ -141,7 +138,7 @@ class Storage:
         """Yields (name below the prefix, size in bytes) of every object; an object itself has no name."""
         with self._at("listing", prefix) as (root, at):
             if root:
-                files = [root] if root.is_file() else (path for path in sorted(root.rglob("*")) if path.is_file())
+                files = sorted(p for p in (root, *root.rglob("*")) if p.suffix != ".part" and p.is_file())
                 yield from ((path.as_posix()[len(root.as_posix()) + 1 :], path.stat().st_size) for path in files)
             else:
                 pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=at["Bucket"], Prefix=at["Key"])
@@ -178,7 +175,7 @@ class TrainerSDK(contextlib.AbstractContextManager):
         self.tmp_dir, self.run_dir = Path(os.path.abspath(env.get("TMP_DIR") or "/tmp")), self.work_dir / "run"
         self.checkpoints_uri = env.get("CHECKPOINTS_URI") or f"{self.work_dir.as_uri()}/checkpoints/"
         self.logs_uri = env.get("LOGS_URI") or f"{self.work_dir.as_uri()}/logs/"
-        self.storage, self._pool, self._latest, self._uploaded = Storage(env), ThreadPoolExecutor(1), {}, {}
+        self.storage, self._pool, self._busy, self._latest, self._uploaded = Storage(env), None, False, {}, {}
         self.terminated, self.cancelled, self.finished, self._epoch, self._started = False, False, False, None, None
         self.dry_run = not (url and env.get("JOB_ID") and env.get("CALLBACK_TOKEN"))
         base = re.sub("/(api/v1|internal/training)(/.*)?$", "", url.rstrip("/"))
@@ -232,24 +229,25 @@ class TrainerSDK(contextlib.AbstractContextManager):
 
     def _send(self, call, fields, key=None):
         self._ring.append((call, self._body(fields), key or os.urandom(16).hex()))
-        if len(self._ring) > 512:  # calls kept while the platform is away
-            del self._ring[1]  # not the first: it may be on its way
-        if not self._failures:  # an outage costs training one timeout, not one a call
+        del self._ring[1:-4095]  # calls kept while the platform is away; the first may be on its way
+        if not (self._failures or self._busy):  # an outage costs training one timeout, and catching up nothing
             self._drain(force=False)
 
     def _drain(self, force=True):
         with self._lock:
             while self._ring and (force or not self._failures) and self._attempt(*self._ring[0]) is not None:
-                self._ring.pop(0)
+                self._busy = bool(self._ring.pop(0))
+            self._busy = False
             return not self._ring
 
     def _attempt(self, call, body, key):  # True: accepted; False: refused for good; None: to be tried again
         text = json.dumps(body, allow_nan=False)
         if self.dry_run:
-            self.log("DRY-RUN", f"{call} {text}")
-            return True
+            return self.log("DRY-RUN", f"{call} {text}") or True
+        import http.client  # half the time that this file takes to load, and a dry run needs none of it
+
         headers = {"Authorization": f"Bearer {self.environ['CALLBACK_TOKEN']}", "Content-Type": "application/json"}
-        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        kind = getattr(http.client, "HTTPSConnection" if self._url.scheme == "https" else "HTTPConnection")
         with self._lock:
             try:
                 with contextlib.closing(kind(self._url.hostname, self._url.port, timeout=self._timeout)) as line:
@@ -259,8 +257,8 @@ class TrainerSDK(contextlib.AbstractContextManager):
                     text = answer.read().decode(errors="replace")
             except (OSError, http.client.HTTPException) as error:
                 status, after, text = 599, "", f"{type(error).__name__}: {error}"
-            self._last, again = time.monotonic(), status >= 500 or status in LATER
-            self._failures = self._failures + 1 if again else 0
+            again = status >= 500 or status in LATER or (status == 404 and '"code"' not in text)  # a proxy's own 404
+            self._last, self._failures = time.monotonic(), self._failures + 1 if again else 0
             self._wait = max(float(after) if after.isdigit() else 0.0, min(10.0, 0.5 * 2**self._failures)) * again
         if again and self._failures == 1:
             self.log("WARNING", f"the platform is away ({status} {text[:200]}); calls are kept, work goes on")
@@ -282,9 +280,8 @@ class TrainerSDK(contextlib.AbstractContextManager):
             raise SystemExit(self.report_cancelled()) from error
         if failed:  # 75 is tried again, and not the end
             text = None if ours else "".join(tracebacks.format_exception(error))
-            self.report_failed(
-                "UNKNOWN_ERROR", str(error) or kind.__name__, text, final=getattr(error, "exit_code", 1) != 75
-            )
+            final = getattr(error, "exit_code", 1) != 75
+            self.report_failed("UNKNOWN_ERROR", str(error) or kind.__name__, text, final=final)
         self.close()
 
     def run(self, main):
@@ -452,11 +449,14 @@ class TrainerSDK(contextlib.AbstractContextManager):
                 self.event("checkpoint_upload_failed", str(error), "warning", {"kind": checkpoint_type, "epoch": epoch})
             copy.unlink()
 
+        from concurrent.futures import ThreadPoolExecutor  # slow to load, and many a step uploads nothing aside
+
+        self._pool = self._pool or ThreadPoolExecutor(1)
         self._pool.submit(upload)
 
     def flush(self):
         """Waits for the uploads under way; returns {type: uri} of what went through."""
-        return self._pool.submit(dict, self._uploaded).result()  # the pool's one thread works in order
+        return self._pool.submit(dict, self._uploaded).result() if self._pool else {}  # its one thread works in order
 
     def upload_file(self, path, key, content_type=None, storage_type=None):
         """Uploads a file below LOGS_URI, or to `key` where that is a URI; returns its URI."""

@@ -5,17 +5,22 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from steps.convert.check.digests import Known
+from steps.convert.check.files import Progress
+from steps.convert.check.inspection import Inspection, inspect
 from steps.convert.facts import snapshot
-from steps.convert.inspection import Inspection, inspect
 from steps.convert.problems import DatasetRefused, errors, summary
-from steps.convert.write_yolo import write_yolo
+from steps.convert.write.target import TARGETS, write_target
 
-TARGETS = ("yolo", "none")
+__all__ = ["TARGETS", "Conversion", "convert", "place_target", "record", "refusal_text", "replace_folder", "write_json"]
+
+Around = Callable[..., dict[str, Any]]
 MARKER = "complete.json"  # stands in a converted dataset once it is whole
 
 
@@ -28,8 +33,19 @@ class Conversion:
     written: dict[str, Any]
 
 
-def write_target(found: Inspection, *, target: str, folder: Path, snapshot_id: str) -> dict[str, Any]:
-    """Writes the target next to `folder` and renames it there; one that stands complete already is kept."""
+def place_target(
+    found: Inspection,
+    *,
+    target: str,
+    folder: Path,
+    snapshot_id: str,
+    progress: Progress | None = None,
+    around: Around | None = None,
+) -> dict[str, Any]:
+    """Writes the target next to `folder` and renames it there; one that stands complete already is kept.
+
+    `around` is asked to fill the fresh folder, with what it has kept or by calling `make`.
+    """
     if target == "none":
         return {}
     assert found.dataset is not None
@@ -41,13 +57,33 @@ def write_target(found: Inspection, *, target: str, folder: Path, snapshot_id: s
             return dict(stands["written"])
     fresh = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
     fresh.mkdir(parents=True)
+    make = partial(
+        write_target,
+        found.dataset, found.split, found.files, target=target, folder=fresh, final=folder, progress=progress,
+    )  # fmt: skip
     try:
-        written = write_yolo(found.dataset, found.split, found.files, folder=fresh, final=folder)
+        written = around(found, target=target, folder=fresh, final=folder, make=make) if around else make()
+        written = {**written, "proof": _with_clipped(found, written.get("proof"))}
         write_json(fresh / MARKER, {**mark, "written": written})
-        _replace_folder(fresh, folder)
+        replace_folder(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return written
+
+
+def record(found: Inspection, *, target: str, snapshot_id: str | None, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Gives what conversion.json holds: the findings, the snapshot, what was written, and the proof."""
+    out = {key: value for key, value in written.items() if key != "proof"}
+    proof = _with_clipped(found, written.get("proof"))
+    facts = {"target": target, "snapshot_id": snapshot_id, "written": out, "proof": proof}
+    return {**found.report(), **facts}
+
+
+def _with_clipped(found: Inspection, proof: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Adds what the check had cut at the images' edges before the writer saw it."""
+    if not proof or not found.clipped:
+        return proof
+    return {**proof, "lossless": False, "changed": {**proof["changed"], **found.clipped}}
 
 
 def convert(
@@ -58,10 +94,13 @@ def convert(
     task: str,
     split: Mapping[str, Any] | None = None,
     dataset_id: str = "",
+    progress: Progress | None = None,
+    digests: Known | None = None,
+    around: Around | None = None,
 ) -> Conversion:
     """Converts `root` into `work_dir`/converted and writes conversion.json; raises DatasetRefused with all problems."""
     report = work_dir / "conversion.json"
-    found = inspect(root, task=task, split=split, target=target)
+    found = inspect(root, task=task, split=split, target=target, digests=digests, progress=progress)
     write_json(report, {**found.report(), "target": target})
     if not found.sound:
         raise DatasetRefused(found.problems)
@@ -69,8 +108,15 @@ def convert(
     assert found.split is not None
     named = snapshot(found.dataset, found.split, version_hash=found.version_hash or "", dataset_id=dataset_id)
     folder = work_dir / "converted"
-    written = write_target(found, target=target, folder=folder.absolute(), snapshot_id=named["snapshot_id"])
-    write_json(report, {**found.report(), "target": target, "snapshot_id": named["snapshot_id"], "written": written})
+    written = place_target(
+        found,
+        target=target,
+        folder=folder.absolute(),
+        snapshot_id=named["snapshot_id"],
+        progress=progress,
+        around=around,
+    )
+    write_json(report, record(found, target=target, snapshot_id=named["snapshot_id"], written=written))
     write_json(work_dir / "snapshot.json", named)
     return Conversion(inspection=found, snapshot=named, written=written)
 
@@ -92,7 +138,8 @@ def write_json(path: Path, value: Any) -> None:
         part.unlink(missing_ok=True)
 
 
-def _replace_folder(fresh: Path, folder: Path) -> None:
+def replace_folder(fresh: Path, folder: Path) -> None:
+    """Gives a fresh folder the name of another, which is deleted after it has stepped aside."""
     # A folder cannot be renamed over a full one; the old one steps aside first and is deleted last.
     aside = folder.with_name(f".{folder.name}-old-{uuid.uuid4().hex[:8]}")
     if folder.is_symlink():

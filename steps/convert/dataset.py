@@ -12,6 +12,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 BACKGROUND_NAMES = frozenset({"__background__", "_background_"})
+NO_PART, TRAIN, VAL, TEST = -1, 0, 1, 2  # values of Dataset.image_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,27 @@ class Category:
     id: int
     name: str
     index: int | None
+    supercategory: str | None = None
+    keypoints: tuple[str, ...] = ()
+    skeleton: tuple[tuple[int, int], ...] = ()  # pairs of keypoint numbers, from 1, as COCO has them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlines:
+    """The polygons of all annotations, ragged: annotation a has the rings first_ring[a] up to first_ring[a + 1]."""
+
+    points: Floats  # (p, 2): x, y in pixels
+    first_point: Ints  # (rings + 1,): ring r has the points first_point[r] up to first_point[r + 1]
+    first_ring: Ints  # (annotations + 1,)
+
+
+@dataclass(frozen=True, slots=True)
+class Rle:
+    """A mask as COCO's run lengths: column by column, starting with background."""
+
+    height: int
+    width: int
+    counts: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +55,22 @@ class Dataset:
     categories: tuple[Category, ...]
     image_ids: Ints
     image_names: list[str]
-    image_sizes: Ints  # (n, 2): width, height in pixels, as the document declares them
+    image_sizes: Ints  # (n, 2): width, height in pixels, as the document declares them, or as the file has them
     image_labeled: Bools
     annotation_ids: Ints
     annotation_image: Ints  # row in the image columns
     annotation_class: Ints  # class index; -1 is background
     annotation_crowd: Bools
     boxes: Floats  # (m, 4): x, y, width, height in pixels; NaN where an annotation has no box
+    areas: Floats | None = None  # (m,): pixels, NaN where none is declared; None where no annotation declares one
+    outlines: Outlines | None = None  # None where they were not asked for, or no annotation has any
+    rles: Mapping[int, Rle] = field(default_factory=dict)  # by annotation row
+    keypoints: Floats | None = None  # (m, k, 3): x, y, v; NaN beyond a category's own points and where there are none
+    flip_idx: tuple[int, ...] = ()  # pose: which keypoint takes whose place in a mirrored image, where said
+    image_parts: npt.NDArray[np.int8] | None = None  # the split that the layout itself carries; None where none does
+    image_masks: list[str | None] | None = None  # D3: an indexed PNG for each image, relative to the dataset
+    image_keys: list[str] | None = None  # the ids as written, where they are texts that are no numbers
+    image_documents: list[str] | None = None  # the annotation file of each image, where each has its own
     image_root: str | None = None
     split_config: Mapping[str, Any] | None = None
     image_attributes: Sequence[Mapping[str, Any]] = field(default_factory=tuple)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from steps.convert.dataset import Dataset
-from steps.convert.split import Split
+from steps.convert.split.resolve import Split
 from steps.convert.version import snapshot_id
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 SHOWN = 50
+LONGEST = 1000  # characters of a message: what a dataset calls its things may be of any length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,10 @@ class Problem:
     file: str | None = None
     image_id: int | str | None = None
     annotation_id: int | str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.message) > LONGEST:
+            object.__setattr__(self, "message", f"{self.message[: LONGEST - 201]}…{self.message[-200:]}")
 
     def as_dict(self) -> dict[str, Any]:
         """Gives the finding as plain JSON data, the level first."""
@@ -37,8 +42,9 @@ class Problem:
 class DatasetRefused(Exception):
     """A dataset that cannot be used; carries every finding, not only the first."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], *, layout: str = "unknown") -> None:
         self.problems = tuple(problems)
+        self.layout = layout  # as far as it was recognised
         super().__init__(summary(self.problems))
 
 

@@ -2,12 +2,32 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 # Who is trained on what belongs to the snapshot: editing the split does not make other labels.
 NOT_CONTENT = frozenset({"split_config"})
+# The platform's own layouts (those with a format_version) tell of every saving, and count what stands in them.
+BOOKKEEPING = frozenset({"created_at", "last_modified_at", "version", "content_hash", "statistics", "splits"})
 NAMED = 5
+
+
+class Canonical(Protocol):
+    """A long document's canonical bytes, made piece by piece."""
+
+    @property
+    def length(self) -> int:
+        """How many bytes there are in all."""
+
+    @property
+    def digest(self) -> str:
+        """Their SHA-256 in hex."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """Gives the bytes in order, in pieces."""
+
+
+Content = bytes | Canonical  # of one annotation file: canonical JSON, or what text_content() gives
 
 
 def canonical(value: Any) -> bytes:
@@ -20,18 +40,31 @@ def canonical(value: Any) -> bytes:
 def document_content(value: Any) -> bytes:
     """Gives the canonical bytes of an annotation document, without what is no content."""
     if isinstance(value, dict):
-        value = {key: item for key, item in value.items() if key not in NOT_CONTENT}
+        value = {key: item for key, item in value.items() if is_content(key, value)}
     return canonical(value)
 
 
-def dataset_version_hash(documents: Mapping[str, bytes], images: Iterable[tuple[str, int, str]]) -> str:
+def is_content(key: str, document: Mapping[str, Any]) -> bool:
+    """Whether a field at the top of an annotation document says anything about images and labels."""
+    return key not in NOT_CONTENT and not (key in BOOKKEEPING and "format_version" in document)
+
+
+def text_content(raw: bytes) -> bytes:
+    """Gives the content of an annotation file that is text (YOLO, XML), whatever its line ends: a short digest."""
+    text = raw.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return b"sha256:" + hashlib.sha256(text.rstrip(b"\n")).hexdigest().encode()
+
+
+def dataset_version_hash(documents: Mapping[str, Content], images: Iterable[tuple[str, int, str]]) -> str:
     """Hashes documents (name to canonical bytes) and images (key, size, digest): `dsv1:` + SHA-256, length-prefixed."""
     digest = hashlib.sha256()
 
-    def feed(*fields: bytes) -> None:
+    def feed(*fields: Content) -> None:
         for field in fields:
-            digest.update(len(field).to_bytes(8, "big"))
-            digest.update(field)
+            whole = isinstance(field, bytes)
+            digest.update((len(field) if whole else field.length).to_bytes(8, "big"))
+            for piece in (field,) if whole else field.pieces():
+                digest.update(piece)
 
     feed(b"documents", str(len(documents)).encode())
     for name in sorted(documents):
@@ -48,10 +81,10 @@ def snapshot_id(facts: Mapping[str, Any]) -> str:
     return f"snap_{hashlib.sha256(canonical(facts)).hexdigest()[:12]}"
 
 
-def manifest(documents: Mapping[str, bytes], images: Iterable[tuple[str, int, str]]) -> dict[str, dict[str, str]]:
+def manifest(documents: Mapping[str, Content], images: Iterable[tuple[str, int, str]]) -> dict[str, dict[str, str]]:
     """Gives a short digest of every document and image, to be kept and compared later."""
     return {
-        "documents": {name: hashlib.sha256(content).hexdigest()[:16] for name, content in sorted(documents.items())},
+        "documents": {name: _digest(documents[name])[:16] for name in sorted(documents)},
         "images": {key: digest[:16] for key, _, digest in sorted(images)},
     }
 
@@ -70,6 +103,10 @@ def what_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
                 few = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
                 told.append(f"{len(names)} {kind if len(names) > 1 else kind[:-1]} {word}: {few}")
     return told
+
+
+def _digest(content: Content) -> str:
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else content.digest
 
 
 def _plain(value: Any) -> Any:

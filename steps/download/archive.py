@@ -1,147 +1,136 @@
-"""A dataset in a zip: taken apart safely, without traversal, links or bombs, with checked sums."""
+"""A dataset in a zip, on this machine or in a bucket: unpacked in order, by several threads, with checked sums."""
 
 import contextlib
+import hashlib
 import lzma
-import stat
+import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
-from typing import IO
 
-from steps.download.source import BLOCK, refused, unsafe, write_whole
+from steps.download.entries import checked
+from steps.download.reader import Reader, Seekable
+from steps.download.source import BLOCK, Fact, refused, write_whole
 
-MOST_FILES = 5_000_000
-MOST_RATIO = 200  # unpacked to packed; real annotation documents reach about 50
-FREE_OF_RATIO = 16 << 20  # bytes: what is smaller cannot hurt, however well it packs
-IGNORED = ("__MACOSX/",)
-IGNORED_NAMES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-OWN_FOLDERS = frozenset({"images", "annotations", "labels", "masks", "train", "valid", "val", "test"})
+LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, then the lengths of name and extra field
+PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 class Archive:
-    """A `.zip` file on this machine; a single top folder inside it is left away."""
+    """A `.zip` file; a single top folder inside it is left away."""
 
     copies = True
+    threads = 4
 
-    def __init__(self, path: Path, *, uri: str) -> None:
+    def __init__(self, reader: Reader, *, uri: str) -> None:
         self.uri = uri
-        with _readable(uri, "it"):
-            self._zip = zipfile.ZipFile(path)
-        try:
-            self._entries = _checked(self._zip, uri=uri, packed=path.stat().st_size)
-        except BaseException:
-            self._zip.close()
-            raise
+        self._reader = reader
+        self._opened: tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]] | None = None
 
     def close(self) -> None:
         """Closes the file."""
-        self._zip.close()
+        self._reader.close()
+
+    def fingerprint(self) -> str:
+        """Gives the digest of what tells this zip from another at its place."""
+        return hashlib.sha256(self._reader.tag.encode()).hexdigest()
+
+    @property
+    def _entries(self) -> dict[str, zipfile.ZipInfo]:
+        return self._open()[1]
+
+    def _open(self) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+        if self._opened is None:
+            with _readable(self.uri, "it"):
+                found = zipfile.ZipFile(Seekable(self._reader))
+            self._opened = found, checked(found, uri=self.uri, packed=self._reader.size)
+        return self._opened
 
     def sizes(self) -> Mapping[str, int]:
-        """Gives every file with its unpacked size."""
+        """Gives every file with its unpacked size; raises DATASET_ERROR for a zip that is not safe."""
         return {name: entry.file_size for name, entry in self._entries.items()}
+
+    def tag(self, name: str) -> str:
+        """Gives the checksum that the zip has of a file."""
+        return f"crc32:{self._entries[name].CRC:08x}"
+
+    def order(self, name: str) -> int:
+        """Gives where in the zip a file lies."""
+        return self._entries[name].header_offset
 
     def read(self, name: str) -> bytes:
         """Gives a file's bytes; raises DATASET_ERROR when its checksum is wrong."""
-        with _readable(self.uri, name), self._zip.open(self._entries[name]) as stream:
-            return stream.read()
+        return b"".join(self._blocks(name))
 
-    def fetch(self, name: str, target: Path) -> bool:
-        """Unpacks a file; False if one with the same size and checksum stood there already."""
+    def stands(self, name: str, target: str) -> Fact | None:
+        """Reads the file at `target` and compares checksums."""
         entry = self._entries[name]
-        if target.is_file() and target.stat().st_size == entry.file_size and _crc(target) == entry.CRC:
-            return False
-        with _readable(self.uri, name), self._zip.open(entry) as stream:
-            write_whole(target, lambda sink: _copy(stream, sink, entry.file_size))
-        return True
+        crc, sha256, size = 0, hashlib.sha256(), 0
+        with open(target, "rb", buffering=0) as file:
+            while block := file.read(BLOCK):
+                crc, size = zlib.crc32(block, crc), size + len(block)
+                sha256.update(block)
+            mtime = os.fstat(file.fileno()).st_mtime_ns
+        if (size, crc) != (entry.file_size, entry.CRC):
+            return None
+        return Fact(size, mtime, sha256.hexdigest(), self.tag(name))
+
+    def fetch(self, name: str, target: str, *, mode: int = 0o666) -> Fact:
+        """Unpacks a file."""
+        return write_whole(target, self._blocks(name), tag=self.tag(name), mode=mode)
 
     def elsewhere(self, prefix: str) -> None:
         """Gives nothing: a zip's dataset ends at the zip."""
         return
 
+    def _blocks(self, name: str) -> Iterator[bytes]:
+        archive, entries = self._open()
+        entry = entries[name]
+        with _readable(self.uri, name):
+            blocks = _unpacked(self._reader, entry) if entry.compress_type in PLAIN else _by_library(archive, entry)
+            written, crc = 0, 0
+            for block in blocks:
+                written, crc = written + len(block), zlib.crc32(block, crc)
+                # The header may lie: what it declared is all that may be written.
+                if written > entry.file_size:
+                    raise zipfile.BadZipFile("it is larger than declared")
+                yield block
+            if written != entry.file_size:
+                raise zipfile.BadZipFile("it is smaller than declared")
+            if crc != entry.CRC:
+                raise zipfile.BadZipFile("its checksum is wrong")
 
-def _checked(archive: zipfile.ZipFile, *, uri: str, packed: int) -> dict[str, zipfile.ZipInfo]:
-    entries = archive.infolist()
-    if len(entries) > MOST_FILES:
-        raise refused(f"{uri}: {len(entries)} entries are more than {MOST_FILES}; split the dataset")
-    found: dict[str, zipfile.ZipInfo] = {}
-    for entry in entries:
-        name = decoded_name(entry)
-        if name.startswith(IGNORED) or name.rpartition("/")[2] in IGNORED_NAMES:
+
+def _unpacked(reader: Reader, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yields an entry's bytes, at most BLOCK at a time; several threads may unpack side by side."""
+    head = reader.at(entry.header_offset, LOCAL_HEADER.size)
+    if len(head) < LOCAL_HEADER.size or not head.startswith(b"PK\x03\x04"):
+        raise zipfile.BadZipFile("there is no such entry at its place")
+    _, name_length, extra_length = LOCAL_HEADER.unpack(head)
+    position = entry.header_offset + LOCAL_HEADER.size + name_length + extra_length
+    end = position + entry.compress_size
+    packed = zlib.decompressobj(-15) if entry.compress_type == zipfile.ZIP_DEFLATED else None
+    while position < end:
+        block = reader.at(position, min(BLOCK, end - position))
+        if not block:
+            raise EOFError("the zip ends in the middle of it")
+        position += len(block)
+        if packed is None:
+            yield block
             continue
-        if reason := unsafe(name):
-            raise refused(f"{uri}: entry {name!r} is refused: {reason}; pack the folder again with plain names")
-        # Spelt in one way: `top//etc/x` without its top folder would be the absolute `/etc/x`.
-        name = str(PurePosixPath(name))
-        mode = entry.external_attr >> 16
-        if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            kind = "a link" if stat.S_ISLNK(mode) else "a special file"
-            raise refused(f"{uri}: entry {name!r} is {kind}; pack the file itself")
-        if entry.is_dir():
-            continue
-        if entry.flag_bits & 1:
-            raise refused(f"{uri}: entry {name!r} is encrypted; pack it without a password")
-        if name in found:
-            raise refused(f"{uri}: entry {name!r} stands in it twice; pack it once")
-        if entry.file_size > FREE_OF_RATIO and entry.file_size > MOST_RATIO * entry.compress_size:
-            raise refused(
-                f"{uri}: entry {name!r} unpacks to {entry.file_size} bytes from {entry.compress_size}: a bomb"
-            )
-        found[name] = entry
-    total = sum(entry.file_size for entry in found.values())
-    if total > FREE_OF_RATIO and total > MOST_RATIO * packed:
-        raise refused(f"{uri}: it unpacks to {total} bytes from {packed}: a bomb")
-    if sum(entry.compress_size for entry in found.values()) > packed:
-        raise refused(f"{uri}: its entries overlap: a bomb")
-    for name in found:
-        parts = name.split("/")
-        for end in range(1, len(parts)):
-            if "/".join(parts[:end]) in found:
-                raise refused(f"{uri}: {'/'.join(parts[:end])!r} is a file and a folder in it; pack it again")
-    return _without_top_folder(found)
+        while block and not packed.eof:
+            yield packed.decompress(block, BLOCK)
+            block = packed.unconsumed_tail
+    if packed and not packed.eof:
+        yield packed.flush()
 
 
-def decoded_name(entry: zipfile.ZipInfo) -> str:
-    """Gives an entry's name: UTF-8 where it says so or can be read so, else CP949, else CP437."""
-    if entry.flag_bits & 0x800:
-        return entry.orig_filename
-    try:
-        raw = entry.orig_filename.encode("cp437")
-    except UnicodeEncodeError:
-        return entry.orig_filename
-    for encoding in ("utf-8", "cp949"):
-        with contextlib.suppress(UnicodeDecodeError):
-            return raw.decode(encoding)
-    return entry.orig_filename
-
-
-def _without_top_folder(found: dict[str, zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    tops = {name.partition("/")[0] if "/" in name else "" for name in found}
-    if len(tops) != 1 or tops <= {"", *OWN_FOLDERS}:
-        return found
-    return {name.partition("/")[2]: entry for name, entry in found.items()}
-
-
-def _copy(stream: IO[bytes], sink: IO[bytes], declared: int) -> None:
-    written = 0
-    while block := stream.read(BLOCK):
-        written += len(block)
-        # The header may lie: what it declared is all that may be written.
-        if written > declared:
-            raise zipfile.BadZipFile("it is larger than declared")
-        sink.write(block)
-    if written != declared:
-        raise zipfile.BadZipFile("it is smaller than declared")
-
-
-def _crc(path: Path) -> int:
-    value = 0
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK):
-            value = zlib.crc32(block, value)
-    return value
+def _by_library(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    with archive.open(entry) as stream:
+        while block := stream.read(BLOCK):
+            yield block
 
 
 @contextlib.contextmanager

@@ -1,26 +1,30 @@
 """A dataset in a folder of this machine: its files are linked, never copied, and no link may leave the folder."""
 
+import contextlib
 import os
 import stat
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from steps.download.source import refused
+from steps.download.source import LINKED, Fact, part_of, refused
 
 
 class Folder:
     """A `file://` prefix."""
 
     copies = False
+    threads = 1
 
     def __init__(self, root: Path, *, uri: str) -> None:
         self.uri = uri
         self._root = os.path.realpath(root)
+        self._sizes: dict[str, int] | None = None
 
     def sizes(self) -> Mapping[str, int]:
         """Gives every regular file; raises DATASET_ERROR naming a link that leaves the folder or runs in a loop."""
-        return dict(self._walk(self._root, "", (self._root,)))
+        if self._sizes is None:
+            self._sizes = dict(self._walk(self._root, "", (self._root,)))
+        return self._sizes
 
     def _walk(self, folder: str, below: str, above: tuple[str, ...]) -> Iterator[tuple[str, int]]:
         try:
@@ -31,13 +35,13 @@ class Folder:
             name = below + entry.name
             if entry.is_symlink():
                 self._check_link(entry.path, name, above)
-            mode = os.stat(entry.path).st_mode
-            if stat.S_ISDIR(mode):
+            facts = os.stat(entry.path)
+            if stat.S_ISDIR(facts.st_mode):
                 # Folders such as .git or .cache are no part of a dataset.
                 if not entry.name.startswith("."):
                     yield from self._walk(entry.path, f"{name}/", (*above, os.path.realpath(entry.path)))
-            elif stat.S_ISREG(mode):
-                yield name, entry.stat().st_size
+            elif stat.S_ISREG(facts.st_mode):
+                yield name, facts.st_size
 
     def _check_link(self, path: str, name: str, above: tuple[str, ...]) -> None:
         real = os.path.realpath(path)
@@ -49,20 +53,44 @@ class Folder:
         if not os.path.exists(path):
             raise refused(f"{self.uri}: {name} is a link that leads nowhere or in a loop; remove it")
 
+    def fingerprint(self) -> str:
+        """Gives nothing: what is linked is never kept."""
+        return ""
+
+    def tag(self, name: str) -> str:
+        """Gives nothing: a folder knows no digests."""
+        return ""
+
+    def order(self, name: str) -> int:
+        """Gives one place to all."""
+        return 0
+
     def read(self, name: str) -> bytes:
         """Gives a file's bytes."""
         return Path(self._root, name).read_bytes()
 
-    def fetch(self, name: str, target: Path) -> bool:
-        """Links a file by its absolute name; False if that link stood there already."""
-        real = os.path.realpath(os.path.join(self._root, name))
-        if target.is_symlink() and os.readlink(target) == real:
-            return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{uuid.uuid4().hex}.part")
-        os.symlink(real, part)
+    def stands(self, name: str, target: str) -> Fact | None:
+        """Tells whether `target` is the file itself under a second name."""
+        with contextlib.suppress(OSError):  # a link of an earlier try, whose file has gone since
+            if os.path.samestat(os.stat(target), os.stat(self._real(name))):
+                return LINKED
+        return None
+
+    def fetch(self, name: str, target: str, *, mode: int = 0o666) -> Fact:
+        """Gives a file a second name, which stays what it is when the first one goes; else links it by its own."""
+        real, part = self._real(name), part_of(target)
+        try:
+            os.link(real, part, follow_symlinks=False)
+        except OSError:  # of another disk, of somebody else, or of a system without such links
+            os.symlink(real, part)
+        # Where both are one file already, renaming one to the other does nothing at all.
         os.replace(part, target)
-        return True
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+        return LINKED
+
+    def _real(self, name: str) -> str:
+        return os.path.realpath(os.path.join(self._root, name))
 
     def elsewhere(self, prefix: str) -> None:
         """Gives nothing: a folder's dataset ends at the folder."""

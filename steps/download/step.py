@@ -1,22 +1,16 @@
-"""The download step in a pipeline: finds the dataset, fetches what is needed, tells how much came."""
+"""The download step in a pipeline: has the dataset from the cache or fetches what is needed, tells how much."""
 
-import contextlib
-import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from __future__ import annotations
+
 from pathlib import Path
-from urllib.parse import unquote
 
-from steps.download.archive import Archive
-from steps.download.bucket import Bucket, fetch_object
-from steps.download.folder import Folder
-from steps.download.plan import NAMED, Item, Plan, make_plan
-from steps.download.source import Source, disk_full, refused
-from steps.trainer_sdk import ErrorType, Storage, TrainerError, TrainerSDK
+from steps.download.cache import Cache
+from steps.download.links import link_entry
+from steps.trainer_sdk import ErrorType, TrainerError, TrainerSDK
 
-THREADS = 16
-SCRATCH = ".dataset.zip"  # kept until all is unpacked, so that a second try need not fetch it again
-RESERVE = 64 << 20  # bytes of the disk that are left to others
+TYPE_CHECKING = False  # `typing` costs a known version more time than the look into the cache
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def run_step(sdk: TrainerSDK) -> int:
@@ -26,116 +20,54 @@ def run_step(sdk: TrainerSDK) -> int:
         message = "DATASET_S3_URI is not set: it names the dataset's prefix (ending in /) or its .zip"
         raise TrainerError(ErrorType.CONFIG_ERROR, message)
     sdk.event("dataset_download_started", f"fetching {uri}", data={"uri": uri})
-    with open_source(uri, storage=sdk.storage, scratch=work_dir) as (source, prefix):
-        plan = make_plan(source, prefix=prefix)
-        fetched = fetch(plan, folder=work_dir / "dataset", progress=sdk.set_progress)
-    _fetch_weights(sdk, work_dir / "weights")
-    counts = {
-        "images": len(plan.images),
-        "documents": len(plan.documents),
-        "bytes": plan.size,
-        "fetched": fetched,
-        "missing": len(plan.missing),
-    }
-    message = f"{counts['images']} images, {counts['documents']} documents, {plan.size / 1e6:.1f} MB from {source.uri}"
-    sdk.log("INFO", f"{message}; {fetched} files fetched, the rest was there")
-    if plan.missing:
-        few = ", ".join(plan.missing[:NAMED]) + (", …" if len(plan.missing) > NAMED else "")
-        sdk.log("WARNING", f"{len(plan.missing)} images are named but not in {source.uri}: {few}")
-    sdk.event("dataset_loaded", message, data={"uri": source.uri, **counts})
-    sdk.set_output("download", "images", str(len(plan.images)))
-    sdk.set_output("download", "bytes", str(plan.size))
+    cache, facts = _open_cache(sdk), None
+    if cache:
+        facts = _known(sdk, cache, work_dir)
+    if facts is None:
+        from steps.download.bring import bring  # what is in the cache already needs none of this
+
+        facts = bring(sdk, cache, work_dir)
+    if sdk.pretrained_uri:
+        from steps.download.weights import fetch_weights
+
+        fetch_weights(sdk, work_dir / "weights")
+    _tell(sdk, facts)
     return 0
 
 
-@contextlib.contextmanager
-def open_source(uri: str, *, storage: Storage, scratch: Path) -> Iterator[tuple[Source, str]]:
-    """Opens a dataset and gives its own key prefix; a prefix also finds the zip beside it, and the other way round."""
-    base = uri.removesuffix(".zip").rstrip("/")
-    candidates = [f"{base}.zip", f"{base}/"] if uri.endswith(".zip") else [f"{base}/", f"{base}.zip"]
-    for candidate in candidates:
-        found = _open(candidate, storage=storage, scratch=scratch)
-        if found is None:
-            continue
-        try:
-            if found.sizes():
-                yield found, candidate.removeprefix("s3://").partition("/")[2] if candidate.endswith("/") else ""
-                (scratch / SCRATCH).unlink(missing_ok=True)
-                return
-        finally:
-            if isinstance(found, Archive):
-                found.close()
-    message = f"the dataset is not at {uri} (nor at {candidates[1]}): it was moved, deleted or never uploaded"
-    raise refused(f"{message}; upload it again, or register its new place")
-
-
-def _open(uri: str, *, storage: Storage, scratch: Path) -> Source | None:
-    if uri.startswith("file://"):
-        path = Path(unquote(uri.removeprefix("file://")))
-        if uri.endswith(".zip"):
-            return Archive(path, uri=uri) if path.is_file() else None
-        return Folder(path, uri=uri) if path.is_dir() else None
-    if not uri.endswith(".zip"):
-        return Bucket(uri, storage=storage)
-    stored = storage.stat(uri)
-    if stored is None:
+def _open_cache(sdk: TrainerSDK) -> Cache | None:
+    root = sdk.environ.get("CACHE_DIR")
+    if not root:
         return None
-    path = scratch / SCRATCH
-    if not path.is_file() or path.stat().st_size != stored["size"]:
-        _need_room(scratch, stored["size"])
-        fetch_object(storage, uri, path, size=stored["size"])
-    return Archive(path, uri=uri)
+    try:
+        return Cache(Path(root), job=sdk.job_id)
+    except OSError as error:
+        sdk.log("WARNING", f"the cache {root} cannot be used and the job goes on without it: {error}")
+        return None
 
 
-def fetch(plan: Plan, *, folder: Path, progress: Callable[[int, int], None]) -> int:
-    """Puts every planned file into `folder`, documents first; gives how many had to be moved."""
-    folder.mkdir(parents=True, exist_ok=True)
-    absent = [item for item in (*plan.documents, *plan.images) if not (folder / item.place).exists()]
-    _need_room(folder, sum(item.size for item in absent if item.source.copies))
-    for item in plan.documents:
-        # Documents are small and decide everything: they are never taken over from an earlier try.
-        (folder / item.place).unlink(missing_ok=True)
-        item.source.fetch(item.name, folder / item.place)
-    moved, total = len(plan.documents), len(plan.images)
-    for parent in {(folder / item.place).parent for item in plan.images}:
-        parent.mkdir(parents=True, exist_ok=True)
-
-    def one(item: Item) -> bool:
-        return item.source.fetch(item.name, folder / item.place)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        jobs = [pool.submit(one, item) for item in plan.images]
-        try:
-            for done, job in enumerate(as_completed(jobs), 1):
-                moved += job.result()
-                if done % 100 == 0 or done == total:
-                    progress(done, total)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return moved
+def _known(sdk: TrainerSDK, cache: Cache, work_dir: Path) -> dict[str, Any] | None:
+    """Shows the entry of the version that the job names: nothing need be asked of its origin."""
+    try:
+        found = cache.of_version(sdk.dataset_version_hash or sdk.snapshot_id)
+        if found is None:
+            return None
+        link_entry(found, work_dir)
+        return {**found.facts, "fetched": 0, "cache": "hit"}
+    except OSError as error:
+        sdk.log("WARNING", f"the cache {cache.root} cannot be read and the dataset is fetched anew: {error}")
+        return None
 
 
-def _need_room(folder: Path, size: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if size and size + RESERVE > free:
-        error = disk_full(folder)
-        wanted = f"{size / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free"
-        raise TrainerError(error.error_type, f"{error} ({wanted})", detail=error.detail)
-
-
-def _fetch_weights(sdk: TrainerSDK, folder: Path) -> None:
-    uri = sdk.pretrained_uri
-    if not uri:
-        return
-    name = unquote(uri.rpartition("/")[2])
-    stored = sdk.storage.stat(uri)
-    if stored is None:
-        sdk.log("INFO", f"no pretrained weights at {uri}: training starts from scratch")
-        return
-    target = folder / name
-    if not target.is_file() or target.stat().st_size != stored["size"]:
-        _need_room(folder, stored["size"])
-        fetch_object(sdk.storage, uri, target, size=stored["size"])
-    sdk.log("INFO", f"pretrained weights: {name}, {stored['size'] / 1e6:.1f} MB from {uri}")
+def _tell(sdk: TrainerSDK, facts: dict[str, Any]) -> None:
+    uri, names = facts["uri"], facts.pop("missing_names")
+    documents = f"{facts['documents']} document{'' if facts['documents'] == 1 else 's'}"
+    message = f"{facts['images']} images, {documents}, {facts['bytes'] / 1e6:.1f} MB from {uri}"
+    rest = "the cache had all" if facts["cache"] == "hit" else f"{facts['fetched']} files fetched, the rest was there"
+    sdk.log("INFO", f"{message}; {rest}")
+    if facts["missing"]:
+        few = ", ".join(names) + (", …" if facts["missing"] > len(names) else "")
+        sdk.log("WARNING", f"{facts['missing']} images are named but not in {uri}: {few}")
+    sdk.event("dataset_loaded", message, data=facts)
+    sdk.set_output("download", "images", str(facts["images"]))
+    sdk.set_output("download", "bytes", str(facts["bytes"]))

@@ -1,7 +1,9 @@
 """The report step in a pipeline, and the same at the workflow's exit: delivers `done`, or makes it first."""
 
+import contextlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ def report_at_exit(sdk: TrainerSDK, *, status: str, failures: str) -> int:
 
     What this step made up itself is told once: the platform sees the same from the workflow.
     """
+    _release(sdk)
     said = _said(sdk)
     if said or status == "Succeeded":
         told = sdk.deliver_done() if said else True
@@ -47,6 +50,16 @@ def report_at_exit(sdk: TrainerSDK, *, status: str, failures: str) -> int:
     if not told:
         sdk.log("WARNING", "the platform could not be told of the end; it will see it from the workflow itself")
     return AGAIN if said and not told else 0
+
+
+def _release(sdk: TrainerSDK) -> None:
+    """Lets the cache go again what this job read: its leases are files of its name."""
+    cache, name = sdk.environ.get("CACHE_DIR"), re.sub(r"[^\w.-]", "_", sdk.job_id)[:100]
+    if not cache:
+        return
+    for lease in Path(cache).glob(f"leases/*/{name}"):
+        with contextlib.suppress(OSError):  # a lease that stays ends by itself after some days
+            lease.unlink()
 
 
 def _said(sdk: TrainerSDK) -> bool:

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import mimetypes
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from steps.trainer_sdk import ErrorType, TrainerError, TrainerSDK, sha256
 from steps.upload.outputs import checkpoint_kind, exported, sort_outputs
@@ -31,7 +31,24 @@ def run_step(sdk: TrainerSDK, *, require_checkpoint: bool) -> int:
             sdk.log("WARNING", f"{name} was not uploaded: {error}")
     if lost:
         sdk.event("upload_incomplete", f"{lost} log files were not uploaded", "warning", {"files": lost})
+    _offer_weights(sdk)
     return _close(sdk, stored_checkpoints(sdk) | uploaded, required=require_checkpoint)
+
+
+def _offer_weights(sdk: TrainerSDK) -> None:
+    """Keeps pretrained weights that the trainer got by itself, where storage has none: the next job finds them."""
+    uri = sdk.pretrained_uri
+    path = Path(sdk.work_dir, "weights", unquote(uri.rpartition("/")[2]))
+    if not uri or not path.is_file():
+        return
+    try:
+        if sdk.storage.exists(uri):
+            return
+        sdk.storage.upload(path, uri)
+    except TrainerError as error:
+        sdk.log("WARNING", f"the pretrained weights {path.name} were not kept: {error}")
+    else:
+        sdk.event("pretrained_kept", f"{path.name} is kept at {uri} for later jobs", data={"uri": uri})
 
 
 def stored_checkpoints(sdk: TrainerSDK) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Heartbeats a second, each durable before its answer, beside a floor: FastAPI with one ORM commit a request.
 
+Over SQLite, and over PostgreSQL where there is one (see tests/postgres.py).
+
 Run it as `python -m tests.bench.heartbeats [--clients 64] [--seconds 5] [--metrics 10]`.
 """
 
@@ -22,14 +24,15 @@ import psutil
 import uvicorn
 import uvloop
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from api.auth import issue_job_token
 from api.db import Database
 from api.main import create_app
 from api.models import Heartbeat, Job
 from api.settings import Settings, prepare_home
-from tests.api.factories import create_job
+from tests import postgres
+from tests.api.factories import create_job, environment_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -143,10 +146,11 @@ async def load(port: int, jobs: list[tuple[str, str, str]], metrics: int, second
     return latencies
 
 
-def measure(which: str, clients: int, metrics: int, seconds: float) -> dict[str, float]:
+def measure(which: str, clients: int, metrics: int, seconds: float, url: str | None = None) -> dict[str, float]:
     """Start a server on a fresh home folder, load it, and see that every answered heartbeat is a row."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = prepare_home(Settings(home=Path(folder)))
+        shared = {"database_url": url, "user_token": SecretStr("t"), "signing_keys": {"k": SecretStr("k" * 40)}}
+        settings = prepare_home(Settings(home=Path(folder)).model_copy(update=shared if url else {}))
         database = Database(settings.resolved_database_url())
         database.migrate()
         with database.write() as session:
@@ -159,7 +163,7 @@ def measure(which: str, clients: int, metrics: int, seconds: float) -> dict[str,
         server = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.heartbeats", "--serve", which, folder, str(port)],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | environment_of(settings),
         )
         try:
             wait_for(port, server)
@@ -210,19 +214,34 @@ def main() -> None:
     if args.serve:
         serve(args.serve[0], Path(args.serve[1]), int(args.serve[2]))
         return
-    found = {which: measure(which, args.clients, args.metrics, args.seconds) for which in ("peer", "tiphys")}
+    servers = ["peer", "tiphys"]
+    found = {which: measure(which, args.clients, args.metrics, args.seconds) for which in servers}
+    if postgres.found():
+        with postgres.server(durable=True) as server:
+            for which in servers:
+                url = server.create()
+                found[f"{which}_postgres"] = measure(which, args.clients, args.metrics, args.seconds, url)
     found["ratio"] = {"per_second": found["tiphys"]["per_second"] / found["peer"]["per_second"]}
     if args.json:
         print(json.dumps(found))
         return
     print(f"{args.clients} clients, {args.metrics} metrics each, durable before the answer")
-    for which, name in (("peer", "FastAPI + ORM commit"), ("tiphys", "Tiphys")):
+    rows(found, "SQLite", "peer", "tiphys")
+    if "tiphys_postgres" in found:
+        rows(found, "PostgreSQL", "peer_postgres", "tiphys_postgres")
+    else:
+        print(f"PostgreSQL: skipped, {postgres.HINT}")
+
+
+def rows(found: dict[str, dict[str, float]], where: str, peer: str, ours: str) -> None:
+    """Print a line for each of two, and their ratio."""
+    for which, name in ((peer, "FastAPI + ORM commit"), (ours, "Tiphys")):
         got = found[which]
         print(
-            f"{name:22} {got['per_second']:8.0f}/s   p50 {got['p50_ms']:7.1f} ms   p99 {got['p99_ms']:7.1f} ms"
+            f"{where:10} {name:20} {got['per_second']:6.0f}/s  p50 {got['p50_ms']:6.1f} ms  p99 {got['p99_ms']:6.1f} ms"
             f"   CPU each: server {got['cpu_us']:5.0f} us, client {got['client_cpu_us']:4.0f} us"
         )
-    print(f"ratio {found['ratio']['per_second']:.1f} : 1")
+    print(f"{where:10} ratio {found[ours]['per_second'] / found[peer]['per_second']:.1f} : 1")
 
 
 if __name__ == "__main__":

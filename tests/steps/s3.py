@@ -17,12 +17,12 @@ NAMES = {
 
 
 @contextlib.contextmanager
-def serving(root: Path, *, kind: str = "minio") -> Iterator[dict[str, str]]:
+def serving(root: Path, *, kind: str = "minio", address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
     """Serves `root`, whose folder `bucket` is the bucket; wrong keys and signatures are refused."""
     (root / "bucket").mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        probe.bind((address, 0))
+        address = f"{address}:{probe.getsockname()[1]}"
     command = [RCLONE, "serve", "s3", "--addr", address, "--auth-key", "key,secret", root]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:

@@ -18,7 +18,7 @@ from tests.steps.wire import Answer, Heard, Platform, environment, pinned, willi
 ANSWERS = pinned("errors")["answers"]
 SECRET = "the-token-that-nobody-may-read"
 
-KEPT = 512
+KEPT = 4096
 """Calls the SDK keeps while the platform is away."""
 
 
@@ -59,7 +59,8 @@ def test_what_is_said_in_an_outage_arrives_later_in_order_with_its_keys(platform
         sdk.report_progress(first + 1, 9, {"loss": 0.25})
         platform.back()
         assert platform.wait_for(lambda last=first + 1: last in epochs(platform))
-        sdk.report_progress(first + 2, 9, {"loss": 0.1})
+        sdk.report_progress(first + 2, 9, {"loss": 0.1})  # said while catching up: it may wait for its turn
+        assert platform.wait_for(lambda last=first + 2: last in epochs(platform))
     assert epochs(platform) == [1, 2, 3, 4, 5, 6, 7]
     told = [heard for heard in platform.heard if "epoch" in heard.body or heard.call == "event"]
     notes = [place for place, heard in enumerate(told) if heard.call == "event"]
@@ -107,6 +108,33 @@ def test_the_ring_is_bounded_and_drops_the_oldest(platform: Platform, workspace:
             sdk.heartbeat(epoch)
         platform.back()
     assert epochs(platform) == [1, *range(12, KEPT + 11)]
+
+
+def test_catching_up_after_an_outage_holds_up_no_training(platform: Platform, workspace: Path) -> None:
+    slow, through = threading.Event(), threading.Event()
+
+    def crawling(heard: Heard) -> Any:
+        if heard.body.get("epoch") == 2:
+            through.set()
+            slow.wait(20)
+        return willing(heard)
+
+    with TrainerSDK(environment(workspace, url=platform.url), heartbeat_seconds=0) as sdk:
+        platform.away()
+        for epoch in range(1, 4):
+            sdk.heartbeat(epoch)
+        platform.back()
+        platform.answer = crawling
+        other = threading.Thread(target=sdk._drain)
+        other.start()
+        assert through.wait(20)
+        before = time.monotonic()
+        for epoch in range(4, 54):
+            sdk.heartbeat(epoch)
+        assert time.monotonic() - before < 2
+        slow.set()
+        other.join()
+    assert epochs(platform) == list(range(1, 54))
 
 
 def test_too_fast_waits_as_long_as_it_is_told(platform: Platform, sdk: TrainerSDK, patience: Patience) -> None:
@@ -163,13 +191,21 @@ def test_a_refused_done_is_not_repeated(
     platform: Platform, sdk: TrainerSDK, patience: Patience, capsys: pytest.CaptureFixture[str], status: int
 ) -> None:
     asked = []
-    platform.answer = lambda heard: asked.append(heard.call) or (status, {}, {})
+    platform.answer = lambda heard: asked.append(heard.call) or (status, {}, {"code": "refused"})
     with pytest.raises(SystemExit) as left:
         sdk.report_completed()
     assert left.value.code == 2
     assert asked.count("done") == 1
     assert patience.naps == []
     assert "check CALLBACK_TOKEN and JOB_ID" in capsys.readouterr().out
+
+
+def test_a_404_of_a_proxy_is_an_outage_and_nothing_is_lost(platform: Platform, sdk: TrainerSDK) -> None:
+    platform.answer = lambda heard: (404, {}, "default backend - 404")
+    for epoch in (1, 2, 3):
+        sdk.report_progress(epoch, 3)
+    platform.answer = willing
+    assert platform.wait_for(lambda: [b.get("epoch") for b in platform.calls("heartbeat")][:3] == [1, 2, 3])
 
 
 def test_failure_that_nobody_hears_stays_exit_code_1(platform: Platform, workspace: Path) -> None:

@@ -1,4 +1,4 @@
-"""A tiny real dataset, as a folder and as a zip."""
+"""A tiny real dataset, as a folder, as a zip and registered; and a script in the place of the steps' program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
+
+from api.settings import Settings
+from tests.api.datasets.tasks import DATASETS
 
 MakeDataset = Callable[..., Path]
 
@@ -58,3 +62,24 @@ def zipped(make_dataset: MakeDataset) -> bytes:
         for path in sorted(folder.rglob("*")):
             archive.write(path, path.relative_to(folder.parent).as_posix())
     return packed.getvalue()
+
+
+@pytest.fixture
+def pets(client: TestClient, make_dataset: MakeDataset) -> Path:
+    """A registered dataset; returns its folder."""
+    folder = make_dataset()
+    assert client.post(DATASETS, json={"id": "pets", "path": str(folder)}).status_code == 201
+    return folder
+
+
+@pytest.fixture
+def program(settings: Settings) -> Callable[[str], None]:
+    """Puts a shell script in the place of the steps' interpreter."""
+
+    def put(script: str) -> None:
+        python = settings.environments / "steps" / "bin" / "python"
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+
+    return put

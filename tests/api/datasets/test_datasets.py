@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from api.datasets import service
 from api.db import Database
 from api.settings import Settings
 from tests.api.datasets.conftest import MakeDataset
@@ -215,7 +216,7 @@ def test_storage_that_is_full_507(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("api.artifacts.files._copy", full)
+    monkeypatch.setattr("api.datasets.outputs.os.replace", full)
     answer = upload(client, zipped, id="pets")
     assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
     assert left_behind(settings) == []
@@ -243,6 +244,44 @@ def test_deleting_an_upload_frees_its_space(client: TestClient, settings: Settin
     assert left_behind(settings) == []
     assert client.get(f"{DATASETS}/pets").status_code == 404
     assert upload(client, zipped, id="pets").status_code == 201
+
+
+def test_an_upload_needs_no_second_room(
+    client: TestClient, settings: Settings, zipped: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copied(*_: Any) -> None:
+        raise AssertionError("the upload was copied")
+
+    monkeypatch.setattr("api.artifacts.files._copy", copied)
+    assert upload(client, zipped, id="pets").status_code == 201
+    assert left_behind(settings) == ["pets.zip"]
+
+
+def test_an_upload_whose_record_fails_leaves_nothing(
+    client: TestClient, settings: Settings, zipped: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(service, "_register", fails)
+    assert upload(client, zipped, id="pets").status_code == 507
+    assert left_behind(settings) == []
+
+
+def test_a_dataset_that_is_going_takes_nothing_new(client: TestClient, database: Database) -> None:
+    with database.write() as session:
+        create_dataset(session, id="digits", deleting=True)
+    for method, path, body in (
+        ("POST", f"{DATASETS}/digits/tasks", {"kind": "check"}),
+        ("PUT", f"{DATASETS}/digits/split", {"split": None}),
+        ("POST", DATASETS, {"id": "digits", "path": "/tmp"}),
+    ):
+        answer = client.request(method, path, json=body)
+        assert answer.status_code in (409, 422)
+    job = client.post("/api/v1/training/jobs", json={"framework": "toy", "dataset": "digits"})
+    assert (job.status_code, job.json()["code"]) == (422, "dataset_unknown")
+    assert "being deleted" in job.json()["detail"]
+    assert client.delete(f"{DATASETS}/digits").status_code == 204, "which finishes what broke off"
 
 
 def test_deleting_a_reference_leaves_the_users_files(client: TestClient, make_dataset: MakeDataset) -> None:
@@ -276,6 +315,10 @@ def test_snapshots_are_told(client: TestClient, database: Database) -> None:
     (item,) = client.get(f"{DATASETS}/digits/snapshots").json()["items"]
     assert item["id"] == "snap-1"
     assert "split" not in item
+    assert item["images"] == {"train": 1, "val": 1, "test": 0}
+    assert "tiphys dataset snapshots digits" in client.get(f"{DATASETS}/digits/snapshots/snap-9").json()["cure"]
+    assert client.get("/api/v1/snapshots/snap-2").json()["dataset_id"] == "other"
+    assert client.get("/api/v1/snapshots/snap-3").status_code == 404
     assert client.get(f"{DATASETS}/digits/snapshots/snap-1").json()["split"] == {
         "train": ["1"],
         "val": ["2"],

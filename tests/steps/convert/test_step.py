@@ -1,10 +1,14 @@
 """The convert step as the pipeline runs it: its outputs, its events, its refusals."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from steps.convert import step
+from steps.convert.write.proof import ProofFailed
+from steps.trainer_sdk import ErrorType, TrainerError, TrainerSDK
 from tests.steps.convert.making import document, picture, write
 from tests.steps.download.running import run_step
 
@@ -50,14 +54,25 @@ def test_a_job_with_its_snapshot_runs_and_a_changed_dataset_is_refused_by_name(w
     assert json.loads((tmp_path / "logs/snapshot.json").read_text()) == snapshot
 
 
-def test_another_split_than_the_snapshots_is_refused(work: Path, tmp_path: Path) -> None:
+def test_a_job_with_a_snapshot_takes_its_split(work: Path, tmp_path: Path) -> None:
     logs = {"TASK_TYPE": "det", "LOGS_URI": f"file://{tmp_path}/logs/"}
     run_step("convert", work, **logs)
-    id_ = json.loads((work / "snapshot.json").read_text())["snapshot_id"]
+    record = (work / "snapshot.json").read_bytes()
+    id_ = json.loads(record)["snapshot_id"]
     config = json.dumps({"split_config": {"method": "auto", "ratio": [0.5, 0.5]}})
     ran = run_step("convert", work, **logs, SNAPSHOT_ID=id_, CONFIG=config)
+    assert ran.code == 0, ran.out
+    assert (work / "snapshot.json").read_bytes() == record
+
+
+def test_without_a_record_another_split_than_the_snapshots_is_refused(work: Path) -> None:
+    run_step("convert", work, TASK_TYPE="det")
+    id_ = json.loads((work / "snapshot.json").read_text())["snapshot_id"]
+    shutil.rmtree(work / "logs")
+    config = json.dumps({"split_config": {"method": "auto", "ratio": [0.5, 0.5]}})
+    ran = run_step("convert", work, TASK_TYPE="det", SNAPSHOT_ID=id_, CONFIG=config)
     assert ran.code == 1
-    assert "the split differs" in ran.told("done")[0]["error"]
+    assert f"snapshot {id_} was expected" in ran.told("done")[0]["error"]
 
 
 def test_without_an_earlier_manifest_the_numbers_are_told(work: Path) -> None:
@@ -83,10 +98,10 @@ def test_every_error_stands_in_the_report(work: Path) -> None:
 
 
 def test_target_none_checks_and_names_only(work: Path) -> None:
-    ran = run_step("convert", work, "--target", "none", TASK_TYPE="pose")
+    ran = run_step("convert", work, "--target", "none", TASK_TYPE="classification")
     assert ran.code == 1
     (work / "dataset/annotations_detection.json").rename(work / "dataset/annotations.json")
-    ran = run_step("convert", work, "--target", "none", TASK_TYPE="pose")
+    ran = run_step("convert", work, "--target", "none", TASK_TYPE="classification")
     assert ran.code == 0, ran.out
     assert not (work / "converted").exists()
     assert ran.output("convert", "snapshot_id").startswith("snap_")
@@ -117,3 +132,15 @@ def test_a_full_disk_is_named(work: Path) -> None:
     # Nothing at all can be written, not even done.json: the line on stdout and the exit code are left.
     assert ran.code == 1
     assert "RESOURCE_ERROR: disk full while converting" in ran.out
+
+
+def test_a_fault_of_the_converter_is_not_the_datasets(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ProofFailed("number 3 was meant as 4")
+
+    monkeypatch.setattr(step, "convert", fail)
+    for name, value in {"TASK_TYPE": "det", "WORK_DIR": str(work), "JOB_ID": "j", "DRY_RUN": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainerError, match="the dataset is not at fault") as caught:
+        step.run_step(TrainerSDK(), target="yolo")
+    assert caught.value.error_type is ErrorType.UNKNOWN_ERROR

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.convert.inspection import inspect
-from steps.convert.version import canonical, dataset_version_hash, manifest, snapshot_id, what_changed
+from steps.convert.check.inspection import inspect
+from steps.convert.read.reading import read
+from steps.convert.version import (
+    canonical,
+    dataset_version_hash,
+    document_content,
+    manifest,
+    snapshot_id,
+    text_content,
+    what_changed,
+)
 from tests.steps.convert.making import document, picture, write
 
 JSON = st.recursive(
@@ -66,6 +75,60 @@ def test_another_spelling_place_or_split_keeps_the_version(dataset: Path, tmp_pa
     (dataset / "images/unused.png").write_bytes(b"not named by any document")
     dataset.rename(tmp_path / "moved")
     assert version(tmp_path / "moved") == before
+
+
+SPELLINGS = [
+    '{"images": [], "categories": [{"id": 1, "name": "a"}], "annotations": [{"id": 1, "bbox": [1, 2.5, 100, 0.1]}]}',
+    '{"annotations":[{"bbox":[1.0,2.50,1e2,0.10],"id":1.0}],"categories":[{"name":"\\u0061","id":1}],"images":[]}',
+    '{"images":\n[ ],\t"annotations":[ {"id":1 ,"bbox":[1e0,25e-1,1E+2,1e-1]}] ,"categories":[{"id":1,"name":"a"}]}\n',
+    '\ufeff{"images": [], "split_config": {}, "categories": [{"id": 1, "name": "a"}],'
+    ' "annotations": [{"id": 1, "bbox": [1, 2.5, 100, 0.1]}]}',
+]
+
+
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_every_spelling_of_a_document_has_one_version(tmp_path: Path, text: str) -> None:
+    (tmp_path / "annotations.json").write_text(text, encoding="utf-8")
+    contents = read(tmp_path, task="object_detection").contents
+    expected = document_content(json.loads(SPELLINGS[0]))
+    assert dataset_version_hash(contents, []) == dataset_version_hash({"annotations.json": expected}, [])
+    assert manifest(contents, []) == manifest({"annotations.json": expected}, [])
+
+
+def test_versions_stay_what_they_were() -> None:
+    found = dataset_version_hash(
+        {"annotations_detection.json": document_content(document())}, [("images/a.png", 5, "00")]
+    )
+    assert found == "dsv1:b0dfc4ba9a9d5b325bff9d9fa477cd4c22208a7ad0c40780be4e28d378b099e7"
+
+
+def test_saving_again_is_no_new_version_and_moving_a_box_is_one(tmp_path: Path) -> None:
+    image = {
+        "id": 1,
+        "file_name": "a.png",
+        "width": 9,
+        "height": 9,
+        "annotations": [{"id": 1, "class_id": 0, "bbox": [1, 2, 3, 4]}],
+    }
+    value = {"format_version": "1.0", "classes": [{"id": 0, "name": "a"}], "images": [image]}
+
+    def version_of(**more: Any) -> str:
+        (tmp_path / "annotations.json").write_text(json.dumps({**value, **more}))
+        return dataset_version_hash(read(tmp_path).contents, [])
+
+    first = version_of(version=1, last_modified_at="2025-11-04", content_hash="x", statistics={"total_images": 1})
+    assert version_of(version=2, last_modified_at="2025-11-05", content_hash="y") == first
+    image["annotations"][0]["bbox"][0] = 2
+    assert version_of(version=1) != first
+
+
+def test_line_ends_of_text_files_are_no_content() -> None:
+    assert (
+        text_content(b"\xef\xbb\xbf0 1 1\r\n1 2 2\r\n")
+        == text_content(b"0 1 1\n1 2 2")
+        == text_content(b"0 1 1\r1 2 2\r")
+    )
+    assert text_content(b"0 1 1\n1 2 2") != text_content(b"0 1 1\n1 2 3")
 
 
 def test_a_label_or_a_pixel_changes_the_version(dataset: Path) -> None:

@@ -11,11 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.download.archive import Archive, decoded_name
+from steps.download.archive import Archive
+from steps.download.entries import decoded_name
+from steps.download.reader import LocalReader
 from steps.download.source import unsafe
 from steps.trainer_sdk import TrainerError
 
 Make = Callable[[zipfile.ZipFile], None]
+
+
+def opened(path: Path, *, uri: str = "u.zip") -> Archive:
+    """Opens a zip of this machine and looks its list of entries through."""
+    archive = Archive(LocalReader(path), uri=uri)
+    archive.sizes()
+    return archive
 
 
 def link(archive: zipfile.ZipFile) -> None:
@@ -44,6 +53,8 @@ def file_and_folder(archive: zipfile.ZipFile) -> None:
 
 CORPUS: dict[str, tuple[Make, str]] = {
     "climbing": (lambda z: z.writestr("images/../../a.png", "x"), "climbs"),
+    "a path of 2,100 folders": (lambda z: z.writestr("a/" * 2100 + "b.txt", "x"), "longer than 1024 bytes"),
+    "a name of 300 bytes": (lambda z: z.writestr("a" * 300 + ".txt", "x"), "longer than 255 bytes"),
     "climbing at once": (lambda z: z.writestr("../a.png", "x"), "climbs"),
     "absolute": (lambda z: z.writestr("/etc/a.png", "x"), "absolute"),
     "a drive": (lambda z: z.writestr("C:/a.png", "x"), "absolute"),
@@ -68,7 +79,7 @@ def test_a_dangerous_zip_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         make(archive)
     with pytest.raises(TrainerError, match=words) as caught:
-        Archive(path, uri="s3://b/bad.zip")
+        opened(path, uri="s3://b/bad.zip")
     assert "s3://b/bad.zip" in str(caught.value)
 
 
@@ -76,10 +87,11 @@ def test_a_dangerous_zip_is_refused_by_name(tmp_path: Path, kind: str) -> None:
 def test_a_doubled_slash_does_not_become_the_root(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(name, "x")
-    found = Archive(tmp_path / "a.zip", uri="s3://b/a.zip")
+    found = opened(tmp_path / "a.zip")
     [place] = found.sizes()
     assert (tmp_path / place).is_relative_to(tmp_path)
-    assert found.fetch(place, tmp_path / place)
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    assert found.fetch(place, str(tmp_path / place)).size == 1
     assert (tmp_path / place).read_text() == "x"
 
 
@@ -95,9 +107,9 @@ def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[raw.index(b"abcdefgh") + 5] ^= 1
     path.write_bytes(raw)
-    archive = Archive(path, uri="u.zip")
+    archive = opened(path)
     with pytest.raises(TrainerError, match=r"images/a\.bin cannot be unpacked"):
-        archive.fetch("images/a.bin", tmp_path / "out.bin")
+        archive.fetch("images/a.bin", str(tmp_path / "out.bin"))
     archive.close()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip"]
 
@@ -108,9 +120,9 @@ def test_an_entry_that_unpacks_to_more_than_it_declares_is_refused(tmp_path: Pat
     at = raw.rindex(b"PK\x01\x02", 0, raw.rindex(b"images/a.bin"))
     raw[at + 24 : at + 28] = struct.pack("<I", 100)
     path.write_bytes(raw)
-    archive = Archive(path, uri="u.zip")
+    archive = opened(path)
     with pytest.raises(TrainerError, match="cannot be unpacked"):
-        archive.fetch("images/a.bin", tmp_path / "out.bin")
+        archive.fetch("images/a.bin", str(tmp_path / "out.bin"))
     archive.close()
 
 
@@ -119,7 +131,7 @@ def test_a_cut_zip_is_refused(tmp_path: Path, keep: int) -> None:
     path = sound(tmp_path / "a.zip")
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(TrainerError, match="cannot be unpacked"):
-        Archive(path, uri="u.zip")
+        opened(path)
 
 
 def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
@@ -129,7 +141,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     raw[at + 8] |= 1
     path.write_bytes(raw)
     with pytest.raises(TrainerError, match="encrypted"):
-        Archive(path, uri="u.zip")
+        opened(path)
 
 
 @given(st.text(min_size=1, max_size=12))
@@ -169,6 +181,6 @@ def test_one_top_folder_is_left_away(tmp_path: Path, names: list[str], wanted: s
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for name in names:
             archive.writestr(name, "x")
-    opened = Archive(tmp_path / "a.zip", uri="u.zip")
-    assert set(opened.sizes()) == wanted
-    opened.close()
+    archive = opened(tmp_path / "a.zip")
+    assert set(archive.sizes()) == wanted
+    archive.close()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -39,12 +40,47 @@ def test_a_folder_is_linked_and_only_what_is_needed(tmp_path: Path) -> None:
     fetched = tmp_path / "w/dataset"
     wanted = {name: data for name, data in files(root).items() if "unused" not in name and "notes" not in name}
     assert files(fetched) == wanted
-    assert all(p.is_symlink() and os.path.isabs(p.readlink()) for p in fetched.rglob("*.*"))
+    assert all(p.samefile(root / p.relative_to(fetched)) and not p.is_symlink() for p in fetched.rglob("*.*"))
     data = ran.event("dataset_loaded")
     assert (data["images"], data["documents"], data["missing"], data["fetched"]) == (10, 1, 0, 11)
     assert ran.event("dataset_download_started") == {"uri": uri}
     assert ran.output("download", "images") == "10"
     assert ran.output("download", "bytes") == str(sum(map(len, wanted.values())))
+
+
+def test_a_folder_whose_files_go_is_trained_on_all_the_same(tmp_path: Path) -> None:
+    """What a job fetched are the files, not their names: cleaning up while it trains does not end it."""
+    root = write(tmp_path / "ds", document(10))
+    before = files(root)
+    assert run_step("download", tmp_path / "w", DATASET_S3_URI=f"file://{root}/").code == 0
+    shutil.rmtree(root)
+    assert files(tmp_path / "w/dataset") == before
+    assert run_step("convert", tmp_path / "w", TASK_TYPE="detection").code == 0
+
+
+def test_a_link_of_an_earlier_try_whose_file_has_gone_is_made_anew(tmp_path: Path) -> None:
+    root = write(tmp_path / "ds", document(4))
+    stale = tmp_path / "w/dataset/images/line/001.png"
+    stale.parent.mkdir(parents=True)
+    stale.symlink_to(tmp_path / "gone.png")
+    ran = run_step("download", tmp_path / "w", DATASET_S3_URI=f"file://{root}/")
+    assert ran.code == 0, ran.out
+    assert stale.samefile(root / "images/line/001.png")
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no second disk to be had")
+def test_a_folder_of_another_disk_is_linked_by_name(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        root = write(Path(other) / "ds", document(10))
+        if root.stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("both folders lie on one disk")
+        for _ in range(2):  # the second finds all of it there
+            ran = run_step("download", tmp_path / "w", DATASET_S3_URI=f"file://{root}/")
+            assert ran.code == 0, ran.out
+        assert ran.event("dataset_loaded")["fetched"] == 0
+        fetched = tmp_path / "w/dataset"
+        assert files(fetched) == files(root)
+        assert all(p.is_symlink() and os.path.isabs(p.readlink()) for p in fetched.rglob("*.*"))
 
 
 def test_a_bucket_is_fetched_and_a_second_try_moves_only_what_is_missing(tmp_path: Path, s3: S3) -> None:
@@ -59,7 +95,7 @@ def test_a_bucket_is_fetched_and_a_second_try_moves_only_what_is_missing(tmp_pat
     (fetched / "images/line/003.png").unlink()
     (fetched / "images/line/004.png").write_bytes(b"half")
     again = run_step("download", tmp_path / "w", **env)
-    assert again.event("dataset_loaded")["fetched"] == 3
+    assert again.event("dataset_loaded")["fetched"] == 2
     assert {name for name, mark in inodes(fetched).items() if before[name] != mark} == {
         "images/line/003.png",
         "images/line/004.png",
@@ -96,6 +132,36 @@ def test_images_are_found_where_people_put_them(tmp_path: Path, image_root: str 
     ran = run_step("download", tmp_path / "w", DATASET_S3_URI=f"file://{root}/")
     assert (ran.code, ran.event("dataset_loaded")["missing"]) == (0, 0)
     assert run_step("convert", tmp_path / "w", TASK_TYPE="detection").code == 0
+
+
+def test_images_are_found_however_their_names_are_spelled(tmp_path: Path, s3: S3) -> None:
+    """In another Unicode form, as macOS packs them, in another case, or with a `./` before them: as the check does."""
+    value = document(4)
+    root = write(s3.folder / "bucket/datasets/spelled", value)
+    spelled = ["./line/001.png", "line//002.png", "LINE/003.PNG", "\ubcfc\ud2b8.png"]
+    (root / "images/line/004.png").rename(root / "images/\u1107\u1169\u11af\u1110\u1173.png")
+    for image, name in zip(value["images"], spelled, strict=True):
+        image["file_name"] = name
+    (root / "annotations_detection.json").write_text(json.dumps(value))
+    for uri, env in ((f"file://{root}/", {}), ("s3://bucket/datasets/spelled/", s3.environment)):
+        work = tmp_path / uri[:2]
+        ran = run_step("download", work, DATASET_S3_URI=uri, **env)
+        told = ran.event("dataset_loaded")
+        assert (ran.code, told["images"], told["missing"]) == (0, 4, 0), ran.out
+        converted = run_step("convert", work, TASK_TYPE="detection")
+        assert converted.code == 0, converted.out
+
+
+def test_which_of_two_files_is_meant_is_never_guessed(tmp_path: Path) -> None:
+    value = document(4)
+    root = write(tmp_path / "ds", value)
+    shutil.copy(root / "images/line/003.png", root / "images/line/003.PNG")
+    value["images"][2]["file_name"] = "line/003.Png"
+    (root / "annotations_detection.json").write_text(json.dumps(value))
+    ran = run_step("download", tmp_path / "w", DATASET_S3_URI=f"file://{root}/")
+    told = ran.event("dataset_loaded")
+    assert (told["images"], told["missing"]) == (3, 1)
+    assert "line/003.Png" in ran.out
 
 
 @pytest.mark.parametrize("top", ["", "my dataset/"])
@@ -203,7 +269,7 @@ def test_links_inside_the_dataset_are_fine(tmp_path: Path) -> None:
     (root / "images/line").symlink_to(root / "store")
     ran = run_step("download", tmp_path / "w", DATASET_S3_URI=f"file://{root}/")
     assert ran.code == 0, ran.out
-    assert (tmp_path / "w/dataset/images/line/001.png").resolve() == root / "store/001.png"
+    assert (tmp_path / "w/dataset/images/line/001.png").samefile(root / "store/001.png")
 
 
 def test_pretrained_weights_come_along_where_storage_has_them(tmp_path: Path, s3: S3) -> None:

@@ -63,7 +63,7 @@ def test_a_platform_that_refuses_is_tried_again_by_the_pipeline(
 
 
 def test_at_exit_the_platform_may_be_away(workspace: Path, platform: Platform) -> None:
-    platform.answer = lambda heard: (404, {}, {"detail": "unknown job"})
+    platform.answer = lambda heard: (404, {}, {"code": "not_found", "detail": "unknown job"})
     ran = at_exit(workspace, [{"displayName": "train", "message": "x"}], **online(platform))
     assert ran.code == 0
     assert "could not be told" in ran.out

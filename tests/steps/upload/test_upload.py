@@ -135,3 +135,19 @@ def test_a_run_folder_of_the_framework_itself_is_understood(tmp_path: Path) -> N
     (tmp_path / "weights/best.pt").write_bytes(b"1")
     assert sort_outputs(tmp_path).checkpoints == {"best": tmp_path / "weights/best.pt"}
     assert sort_outputs(tmp_path / "nothing").checkpoints == {}
+
+
+def test_weights_that_a_trainer_got_by_itself_are_kept_once(
+    tmp_path: Path, storage: tuple[dict[str, str], Path]
+) -> None:
+    env, folder = storage
+    uri = env["CHECKPOINTS_URI"].replace("checkpoints/x/", "pretrained_weights/ultralytics/yolo11n.pt")
+    run_folder(tmp_path / "w")
+    (tmp_path / "w/weights").mkdir()
+    for content in (b"weights", b"other weights"):
+        (tmp_path / "w/weights/yolo11n.pt").write_bytes(content)
+        ran = run_step("upload", tmp_path / "w", **env, PRETRAINED_URI=uri)
+        assert ran.code == 0, ran.out
+        told = [body for body in ran.told("event") if body["event_type"] == "pretrained_kept"]
+        assert len(told) == (content == b"weights")
+    assert (folder / "pretrained_weights/ultralytics/yolo11n.pt").read_bytes() == b"weights"

@@ -1,0 +1,1 @@
+"""Looks a dataset through and tells everything that is wrong with it."""

@@ -1,0 +1,32 @@
+"""What reading alone repairs: flaws of which a copy is free because what was malformed never entered the dataset."""
+
+# Code of a finding of the readers: what a copy does about it. Codes that are not here wait for a person.
+BY_READING = {
+    "annotation_duplicate": "gave annotations with a used id a number of their own",
+    "annotation_id": "gave annotations without an id a number of their own",
+    "image_dangling": "dropped annotations of images that are not listed",
+    "image_id": "left out images without an id",
+    "image_file_name": "left out images without a file name",
+    "file_name_duplicate": "merged entries that name the same file",
+    "image_size": "took width and height from the image files",
+    "size_missing": "took width and height from the image files",
+    "box_malformed": "dropped annotations whose box is not four numbers",
+    "polygon_malformed": "dropped annotations whose polygon is no list of coordinates",
+    "keypoint_shape": "dropped annotations whose keypoints are malformed",
+    "keypoints_count": "dropped annotations with too few or too many keypoints",
+    "keypoints_malformed": "dropped annotations whose keypoints are malformed",
+    "mask_malformed": "dropped annotations whose mask is no run lengths",
+    "label_malformed": "dropped lines of label files that are malformed",
+    "label_not_normalised": "dropped lines of label files that lie outside their image",
+    "box_not_finite": "dropped lines of label files that hold NaN or infinity",
+    "keypoint_visibility": "dropped lines of label files with an unknown visibility",
+    "image_missing": "left out images whose file does not exist",
+    "image_without_class": "left out images that lie in no class folder",
+    "path_too_long": "left out files whose path is too long",
+    "link_loop": "left out links that lead in a circle",
+    "file_missing": "left out links that lead nowhere",
+    "name_not_text": "left out files whose name is no text",
+    "label_without_image": "left out labels that belong to no image",
+    "part_dangling": "dropped names from the lists of parts that are no image",
+    "label_unreadable": "left out label files that cannot be read",
+}

@@ -1,0 +1,1 @@
+"""The commands of `python -m steps.convert`: one JSON result, progress as lines, an exit code that says how it went."""

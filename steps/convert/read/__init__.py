@@ -1,0 +1,1 @@
+"""Reads every layout into the one in-memory dataset."""

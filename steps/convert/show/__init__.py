@@ -1,0 +1,1 @@
+"""Shows a dataset to people: its numbers, a sheet of samples with their labels drawn, a page."""

@@ -1,0 +1,1 @@
+"""Resolves a split into explicit lists of image ids."""

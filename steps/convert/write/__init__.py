@@ -1,0 +1,1 @@
+"""Writes the in-memory dataset as the frameworks read it."""
