@@ -1,4 +1,4 @@
-"""Runs a script's workflow on this machine, hands it to an Argo Server, or prints it."""
+"""Runs a script's workflow on this machine, hands it to Argo in a cluster, or prints it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from workflows.engine import EngineError, EngineRefused, EngineUnavailable
+from workflows.engine import EngineError
 from workflows.keys import StorageTarget
 from workflows.locate import dataset_uri
 from workflows.manifest import ManifestError, build, to_yaml
@@ -24,33 +22,34 @@ Plan = Callable[[StorageTarget, str], "Workflow"]
 """From a storage and a dataset's URI to a workflow."""
 
 SOURCE = Path(__file__).resolve().parents[1]
-TIMEOUT_SECONDS = 30.0
 ENDED = ("Succeeded", "Failed", "Error")
 
 
-def submit(w: Workflow, *, argo: str, token: str | None = None, namespace: str = "argo") -> str:
-    """Creates a workflow through an Argo Server and returns its name; one that is there already is left alone.
+def submit(
+    w: Workflow,
+    *,
+    argo: str | None = None,
+    token: str | None = None,
+    namespace: str = "argo",
+    ca: Path | str | None = None,
+) -> str:
+    """Creates a workflow and returns its name; the same one that is there already is left alone.
 
-    Where the workflow reads secrets, the Secret of its name has to be in the namespace.
+    Through the Argo Server at `argo`, which checks it first; without one through the Kubernetes API that the kubeconfig
+    or the pod's own account leads to, which checks less. Where the workflow reads secrets, the Secret of its name has
+    to be in the namespace. Hera's own `w.create()` works, too, but waits without end for a server that is away.
+
+    Raises EngineUnavailable, and EngineRefused also where another workflow has the name.
     """
+    # Imported here: a script that only prints or runs has no use for TLS and certificates.
+    from workflows.argo.door import through_kubernetes, through_server
+
     manifest = build(w)
-    name = str(manifest["metadata"]["name"])
-    bearer = {"Authorization": f"Bearer {token.removeprefix('Bearer ')}"} if token else {}
-    # Not through hera's own service: it waits without end, and a proxy's error page ends it with a KeyError.
-    try:
-        answer = httpx.post(
-            f"{argo.rstrip('/')}/api/v1/workflows/{namespace}",
-            json={"workflow": manifest},
-            headers=bearer,
-            timeout=TIMEOUT_SECONDS,
-        )
-    except httpx.HTTPError as error:
-        raise EngineUnavailable(f"the Argo Server at {argo} does not answer: {error}") from None
-    if answer.is_success or answer.status_code == httpx.codes.CONFLICT:
-        return name
-    message = f"the Argo Server at {argo} answered {answer.status_code}: {_reason(answer)}"
-    later = answer.status_code >= 500 or answer.status_code == httpx.codes.TOO_MANY_REQUESTS
-    raise EngineUnavailable(message) if later else EngineRefused(message)
+    if argo is None:
+        through_kubernetes(manifest, namespace=namespace, env=os.environ)
+    else:
+        through_server(manifest, url=argo, token=token, namespace=namespace, ca=Path(ca) if ca else None)
+    return str(manifest["metadata"]["name"])
 
 
 def run(
@@ -68,7 +67,7 @@ def run(
     # Beside the platform's own engine, not in it: `tiphys up` may be running on the same home.
     place = Path(home).resolve() / "adhoc"
     images = LocalImages(environments=SOURCE / ".venvs", source=SOURCE, cwd=Path.cwd())
-    engine = LocalEngine(place, images=images)
+    engine = LocalEngine(place, images=images, claims=Path(home).resolve() / "engine" / "claims")
     name = str(manifest["metadata"]["name"])
     try:
         engine.step()  # ends what an interrupted script left half removed
@@ -91,8 +90,11 @@ def main(plan: Plan, *, dataset: str, argv: list[str] | None = None) -> int:
         if options.print:
             print(to_yaml(build(w)), end="")
             return 0
-        if options.argo:
-            print(submit(w, argo=options.argo, token=os.environ.get("ARGO_TOKEN"), namespace=options.namespace))
+        if options.service_account:
+            w.service_account_name = options.service_account
+        if options.argo or options.kubernetes:
+            token = os.environ.get("ARGO_TOKEN")
+            print(submit(w, argo=options.argo, token=token, namespace=options.namespace, ca=options.ca))
             return 0
         ended = run(w, home=options.home, on_change=_Teller())
     except (SpecError, ManifestError, EngineError) as error:
@@ -108,9 +110,16 @@ def main(plan: Plan, *, dataset: str, argv: list[str] | None = None) -> int:
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Without options the workflow runs on this machine.")
-    parser.add_argument("--argo", metavar="URL", help="create it through this Argo Server (token: ARGO_TOKEN)")
-    parser.add_argument("--namespace", default="argo", help="Kubernetes namespace for --argo (default: argo)")
+    door = parser.add_mutually_exclusive_group()
+    door.add_argument("--argo", metavar="URL", help="create it through this Argo Server (token: ARGO_TOKEN)")
+    door.add_argument(
+        "--kubernetes", action="store_true", help="create it through the Kubernetes API of the kubeconfig"
+    )
+    parser.add_argument("--namespace", default="argo", help="Kubernetes namespace for both (default: argo)")
+    parser.add_argument("--ca", metavar="FILE", type=Path, help="certificate authority of the Argo Server")
+    parser.add_argument("--service-account", metavar="NAME", help="account of the pods (default: the namespace's own)")
     parser.add_argument("--bucket", default="tiphys", help="S3 bucket the cluster's steps use (default: tiphys)")
+    parser.add_argument("--endpoint", metavar="URL", help="S3 service the pods reach (default: the node's own, or AWS)")
     parser.add_argument("--print", action="store_true", help="print the manifest instead of running it")
     parser.add_argument("--dataset", metavar="ID|PATH|URI", help="another dataset than the script's")
     parser.add_argument("--home", default=".tiphys", help="folder of storage and runs here (default: .tiphys)")
@@ -118,8 +127,8 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _place(options: argparse.Namespace, dataset: str) -> tuple[StorageTarget, str]:
-    if options.argo:
-        storage = StorageTarget("s3", options.bucket)
+    if options.argo or options.kubernetes:
+        storage = StorageTarget("s3", options.bucket, endpoint=options.endpoint)
     else:
         storage = StorageTarget("file", "tiphys", root=str(Path(options.home).resolve() / "storage"))
     return storage, dataset_uri(options.dataset or dataset, storage)
@@ -138,10 +147,3 @@ class _Teller:
                 self._told[node["id"]] = phase
                 message = f": {node['message']}" if node.get("message") else ""
                 print(f"{node.get('displayName', node['name'])} {phase}{message}", flush=True)
-
-
-def _reason(answer: httpx.Response) -> str:
-    try:
-        return str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        return answer.reason_phrase or "no reason given"

@@ -22,7 +22,14 @@ class EngineRefused(EngineError):
 
 
 class EngineUnavailable(EngineError):
-    """The engine cannot be reached or is busy; the same call may succeed later."""
+    """The engine cannot be reached or is busy; the same call may succeed later.
+
+    `untouched` says that nothing can have come of this call: it was not heard, or turned away unread.
+    """
+
+    def __init__(self, message: str, *, untouched: bool = False) -> None:
+        super().__init__(message)
+        self.untouched = untouched
 
 
 @runtime_checkable
@@ -31,6 +38,14 @@ class Engine(Protocol):
 
     Every method may raise `EngineUnavailable`; only `submit` raises `EngineRefused`.
     """
+
+    @property
+    def place(self) -> str:
+        """Where its workflows are: `local`, or `argo/jobs@<cluster>`, the cluster being `?` where it cannot be told.
+
+        Without the `@` it is not known yet.
+        """
+        ...
 
     def submit(self, manifest: Mapping[str, Any], *, secrets: Mapping[str, str]) -> None:
         """Starts a workflow; submitting the same `metadata.name` again changes nothing.
@@ -43,8 +58,8 @@ class Engine(Protocol):
         """Returns the whole workflow object with its `status`, or None where there is none of that name."""
         ...
 
-    def names(self) -> list[str]:
-        """Lists the names of all workflows the engine holds, finished ones included."""
+    def names(self, *, live: bool = False) -> list[str]:
+        """Lists the names of all workflows the engine holds, finished ones included unless `live`."""
         ...
 
     def logs(self, name: str, node_id: str, offset: int) -> bytes:
@@ -61,4 +76,40 @@ class Engine(Protocol):
 
     def delete(self, name: str) -> None:
         """Removes a workflow with its Secret, workspace and logs; one that is not there is no error."""
+        ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """An engine that can tell cheaply whether a workflow has changed: worth it where there are thousands."""
+
+    def version(self, name: str) -> str | None:
+        """Returns what changes with every change of what `get` tells; None where `get` has to be asked.
+
+        Raises EngineUnavailable.
+        """
+        ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """An engine whose own pages show people what is written about a workflow."""
+
+    def describe(self, name: str, text: str) -> None:
+        """Writes what a workflow's page says about it, in Markdown; one that is not there is no error.
+
+        Raises EngineUnavailable.
+        """
+        ...
+
+
+@runtime_checkable
+class Releasing(Protocol):
+    """An engine whose processes may hang on a machine that is gone, and can be let go of."""
+
+    def release(self, name: str, node_id: str) -> bool:
+        """Lets go of a node's process if its machine is taken away or does not answer; tells whether it did.
+
+        The engine then takes the node for lost and tries it again. Raises EngineUnavailable.
+        """
         ...

@@ -13,9 +13,13 @@ from workflows.attempt import Run
 from workflows.catalog import FRAMEWORKS
 from workflows.spec import JobSpec
 
+CACHE = "/cache"
+"""Where the steps that use the cache find it mounted."""
 
-def environment(spec: JobSpec, run: Run, *, work_dir: str = "/workspace") -> dict[str, str]:
-    """Returns the variables of a resolved job, sorted by name."""
+
+def environment(spec: JobSpec, run: Run, *, work_dir: str = "/workspace", cached: bool = False) -> dict[str, str]:
+    """Returns the variables of a resolved job, sorted by name; `cached` for a step that has the cache mounted."""
+    cached = cached and run.cache_claim is not None
     hyper = spec.hyperparameters
     storage = run.storage
     variables = {
@@ -40,6 +44,10 @@ def environment(spec: JobSpec, run: Run, *, work_dir: str = "/workspace") -> dic
         "CHECKPOINTS_URI": storage.uri(keys.checkpoints_prefix(spec.project, run.job_id)),
         "LOGS_URI": storage.uri(keys.logs_prefix(run.job_id)),
         "PRETRAINED_URI": pretrained_uri(spec, run),
+        "PRETRAINED_SOURCE": pretrained_source(spec, run),
+        "SNAPSHOTS_URI": storage.uri(keys.snapshots_prefix()),
+        "CACHE_DIR": CACHE if cached else None,
+        "CACHE_LIMIT": run.cache_limit if cached else None,
         "MLFLOW_TRACKING_URI": run.mlflow_tracking_uri,
         "RESUME": "1" if run.resume else None,
         "WORK_DIR": work_dir,
@@ -95,6 +103,15 @@ def pretrained_uri(spec: JobSpec, run: Run) -> str | None:
     if model is None or model.weights is None:
         return None
     return run.storage.uri(keys.pretrained(spec.framework, model.name, model.weights))
+
+
+def pretrained_source(spec: JobSpec, run: Run) -> str | None:
+    """Returns the address of a model's pretrained weights outside the storage, None where none may be asked."""
+    model = FRAMEWORKS[spec.framework].models.get(spec.model or "")
+    if run.pretrained_source is None or model is None or model.weights is None:
+        return None
+    names = {"{framework}": spec.framework, "{model}": model.name, "{ext}": model.weights}
+    return re.sub(r"\{(?:framework|model|ext)\}", lambda found: names[found.group()], run.pretrained_source)
 
 
 def _learning_rate(spec: JobSpec) -> float | None:

@@ -111,6 +111,8 @@ def _plain(detail: ErrorDetails, context: Mapping[str, Any], name: str) -> tuple
     if kind in ("string_too_short", "string_too_long", "too_short", "too_long"):
         return _length(kind, given, context)
     if kind == "string_pattern_mismatch":
+        if name == "snapshot":
+            return f"{given!r} is no snapshot's id", "see them: tiphys dataset snapshots ID"
         return f"{given!r} has characters that do not belong there", "use letters, digits and . _ - /"
     return f"{detail['msg'][:1].lower()}{detail['msg'][1:]}", "correct the value"
 

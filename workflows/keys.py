@@ -44,6 +44,11 @@ def is_job_id(text: str) -> bool:
     return _JOB_ID.fullmatch(text) is not None
 
 
+def new_task_id() -> str:
+    """Returns a fresh random id of a dataset's task, shaped like a job's."""
+    return new_job_id()
+
+
 def new_trace_id() -> str:
     """Returns a fresh trace id, 32 hexadecimal characters."""
     return secrets.token_hex(16)
@@ -91,6 +96,17 @@ def checkpoints_prefix(project_id: str | None, job_id: str) -> str:
 def logs_prefix(job_id: str) -> str:
     """Returns the prefix of a job's training log, plots and framework logs."""
     return f"logs/job-{segment(job_id)}/"
+
+
+def snapshots_prefix() -> str:
+    """Returns the prefix under which every snapshot has its record: `{snapshot_id}/snapshot.json`."""
+    return "snapshots/"
+
+
+def dataset_outputs_prefix(dataset_id: str, task_id: str | None = None) -> str:
+    """Returns the prefix of what one task made of a dataset, or of what all of them made: pages, sheets, exports."""
+    whole = f"exports/dataset-{segment(dataset_id)}/"
+    return whole if task_id is None else f"{whole}{segment(task_id)}/"
 
 
 def exports_prefix(job_id: str, export_id: str) -> str:

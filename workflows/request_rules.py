@@ -18,10 +18,18 @@ from workflows.tasks import TASKS, canonical_task
 from workflows.values import fault, kindly
 
 SECTIONS = ("hyperparameters", "split", "primary_metric", "resources", "limits")
-TEXTS = ("name", "project", "framework", "model", "dataset", "image")
+TEXTS = ("name", "project", "framework", "model", "dataset", "snapshot", "convert", "image")
 LABEL_KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 MOST_LABELS = 32
+
+# Words by which a split leaves it to the dataset.
+USE_DATASET = frozenset({"use_dataset", "use_default", "dataset", "none"})
+# Targets that hold the annotations of some tasks alone.
+TARGET_TASKS = {
+    "imagefolder": ("image_classification",),
+    "masks": ("semantic_segmentation", "instance_segmentation", "panoptic_segmentation"),
+}
 
 T = TypeVar("T", Memory, Duration)
 
@@ -75,7 +83,7 @@ def normalised(given: Mapping[str, Any]) -> dict[str, Any]:
 def check_request(request: Mapping[str, Any]) -> list[Problem]:
     """Returns everything wrong with a normalised request that its fields' types do not show."""
     problems = [*_texts(request), *_labels(request), *_json(request.get("advanced_config"), "advanced_config")]
-    problems += [*_amounts(request)]
+    problems += [*_amounts(request), *_snapshot(request)]
     name = request.get("framework")
     home = FRAMEWORKS.get(name) if isinstance(name, str) else None
     if home is None:
@@ -85,6 +93,7 @@ def check_request(request: Mapping[str, Any]) -> list[Problem]:
     problems += [*_own_program(request, home), *_gpus(request, home)]
     model = _model(request, home, problems)
     task = _task(request, home, model, problems)
+    problems += _convert(request, home, task)
     problems += _hyperparameters(request, home)
     problems += _advanced(request, home)
     problems += _metric(request, home, task)
@@ -168,13 +177,30 @@ def _amounts(request: Mapping[str, Any]) -> Iterator[Problem]:
             message = f"{shared} is more than the memory it is taken from, {memory}"
             yield Problem("resources.shared_memory", message, f"ask for at most {memory}, or for more memory")
     if isinstance(limits, Mapping):
-        total, silence = (_parsed(Duration, limits.get(key)) for key in ("total", "no_heartbeat"))
-        if total and silence and silence.seconds > total.seconds:
-            yield Problem(
-                "limits.no_heartbeat",
-                f"{silence} is longer than the whole job may take, {total}",
-                f"give at most {total}",
-            )
+        total = _parsed(Duration, limits.get("total"))
+        for key in ("train", "no_heartbeat"):
+            part = _parsed(Duration, limits.get(key))
+            if total and part and part.seconds > total.seconds:
+                message = f"{part} is longer than the whole job may take, {total}"
+                yield Problem(f"limits.{key}", message, f"give at most {total}")
+
+
+def _snapshot(request: Mapping[str, Any]) -> Iterator[Problem]:
+    split = request.get("split")
+    method = split.get("method") if isinstance(split, Mapping) else None
+    if request.get("snapshot") and split and not (isinstance(method, str) and method.lower() in USE_DATASET):
+        yield Problem("split", "the snapshot says which image trains and which validates", "leave it out")
+
+
+def _convert(request: Mapping[str, Any], home: Framework, task: str | None) -> Iterator[Problem]:
+    wanted = request.get("convert")
+    if wanted is None:
+        return
+    if home.image is not None:
+        yield Problem("convert", f"framework {home.name} brings its own", "leave it out, or write framework: custom")
+    elif wanted in TARGET_TASKS and task is not None and task not in TARGET_TASKS[wanted]:
+        cure = f"write task: {TARGET_TASKS[wanted][0]}, or another target"
+        yield Problem("convert", f"{wanted} cannot hold what {task} needs", cure)
 
 
 def _gpus(request: Mapping[str, Any], home: Framework) -> Iterator[Problem]:

@@ -92,7 +92,9 @@ class Limits(BaseModel):
     model_config = _STRICT
 
     total: Duration | None = Field(None, description="from start to end, all steps and retries")
+    train: Duration | None = Field(None, description="one try of the training step")
     no_heartbeat: Duration | None = Field(None, description="silence of a running trainer after which the job fails")
+    pending: Duration | None = Field(None, description="waiting for a node, an image or a volume until the job fails")
 
 
 class JobSpec(BaseModel):
@@ -106,6 +108,12 @@ class JobSpec(BaseModel):
     model: str | None = Field(None, max_length=128, description="what is trained: see `tiphys models`")
     task: str | None = Field(None, description="what the model learns to do; from the model where it knows one task")
     dataset: str = Field(min_length=1, max_length=1024, description="an id, a path or a URI")
+    snapshot: str | None = Field(
+        None, pattern=r"^snap_[0-9a-f]{12}$", description="train on what an earlier job trained on: the id it was given"
+    )
+    convert: Literal["yolo", "coco", "imagefolder", "masks", "none"] | None = Field(
+        None, description="framework custom: the form in which it reads the dataset; none: as it was fetched"
+    )
     image: str | None = Field(None, max_length=512, description="framework custom: the container image Argo runs")
     command: tuple[str, ...] | None = Field(
         None, strict=False, min_length=1, max_length=256, description="framework custom: the program and its arguments"

@@ -91,6 +91,13 @@ class Split(BaseModel):
             )
         return self
 
+    def over(self, own: Split) -> Split:
+        """Returns what counts where this leaves the split to the dataset and that has its `own`: both leave out."""
+        if self.method != "use_dataset":
+            return self
+        left_out = dict.fromkeys((*own.exclude_images, *self.exclude_images))
+        return own.model_copy(update={"exclude_images": tuple(left_out)})
+
     def config(self) -> dict[str, Any]:
         """Returns the split as the trainer contract's `split_config` carries it."""
         plain = self.model_dump(mode="json", exclude={"group_by"} if self.group_by is None else set())

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
-from hera.workflows import Container, Parameter, RetryStrategy
+from hera.workflows import Container, Parameter
 from hera.workflows import models as m
 
 from workflows.attempt import Run
 from workflows.catalog import FRAMEWORKS
-from workflows.environment import environment, threads
+from workflows.environment import CACHE, dataset_id, environment, threads
 from workflows.quantities import cpu_quantity
+from workflows.retries import retried
 from workflows.spec import JobSpec
 
 WORKSPACE = "workspace"
-TELL_TRIES = 30
+CACHE_VOLUME = "cache"
+TELL_TRIES = 16
 """Tries of the steps that only tell the platform: about an hour, on a core that holds no GPU."""
 DISPLAY_NAME = "workflows.argoproj.io/display-name"
 USER = 1000
 
-# Argo's own words and ours: 75 is a trainer's "try again"; 143 is SIGTERM after saving (a node goes away), unless the
-# step's own deadline sent it; Error with -1 is a pod that vanished. All else would fail the same way again.
-RETRY_WHEN = (
-    "lastRetry.exitCode == '75'"
-    " || (lastRetry.exitCode == '143' && !(lastRetry.message contains 'deadline'))"
-    " || (lastRetry.status == 'Error' && lastRetry.exitCode == '-1')"
-)
+# Argo's executor tells a training's progress once a minute by itself, and many epochs are shorter.
+_PATCH = {
+    "terminationGracePeriodSeconds": 60,  # time to save `last` and to upload it before the node is gone
+    "containers": [{"name": "wait", "env": [{"name": "ARGO_PROGRESS_PATCH_TICK_DURATION", "value": "10s"}]}],
+}
 
 
 @dataclass(kw_only=True)
@@ -62,14 +64,15 @@ class Steps:
 
     def download(self) -> Step:
         """Fetches the dataset, and the pretrained weights where the storage has them."""
-        return self._light("download", "download-dataset", outputs={"images": "0", "bytes": "0"})
+        shown = f"download-{dataset_id(self.spec.dataset)}"
+        return self._light("download", shown, outputs={"images": "0", "bytes": "0"}, cached=True)
 
     def convert(self) -> Step:
         """Checks the dataset, resolves its split and writes it as the trainer reads it."""
-        target = FRAMEWORKS[self.spec.framework].targets[str(self.spec.task)]
+        target = self.spec.convert or FRAMEWORKS[self.spec.framework].targets[str(self.spec.task)]
         shown = "check-dataset" if target == "none" else f"convert-to-{target}"
         outputs = {"classes": "0", "images_train": "0", "images_val": "0", "snapshot_id": "-"}
-        return self._light("convert", shown, args=["--target", target], outputs=outputs)
+        return self._light("convert", shown, args=["--target", target], outputs=outputs, cached=True)
 
     def branch_off(self) -> Step:
         """Opens the branch's folder with links to what the branches share: dataset, conversion and weights."""
@@ -92,15 +95,18 @@ class Steps:
             display_name=display_name(f"train-{spec.model}"),
             image=image,
             command=command,
-            env=self._env({"OMP_NUM_THREADS": str(threads(spec))}),
+            env=self._env({"OMP_NUM_THREADS": str(threads(spec))}, cached=True),
             resources=self._training_resources(),
             outputs=self._outputs("train", {"best_metric": "-", "epochs": "0"}),
-            retry_strategy=_retry(limit=5, duration="30s", cap="10m"),
-            volumes=[_tmp(), m.Volume(name="shared-memory", empty_dir=source)],
-            volume_mounts=[*_mounts(), memory],
-            # Time to save `last` and to upload it before the node is gone.
-            pod_spec_patch='{"terminationGracePeriodSeconds":60}',
-            security_context=_locked_down(),
+            active_deadline_seconds=spec.limits.train.seconds if spec.limits.train else None,
+            retry_strategy=retried(),
+            volumes=[_tmp(), m.Volume(name="shared-memory", empty_dir=source), *self._cache_volumes()],
+            # Read-only: links of the converted dataset lead there, and nobody else's training may feel this one.
+            volume_mounts=[*_mounts(), memory, *self._cache_mounts(read_only=True)],
+            pod_spec_patch=json.dumps(_PATCH, separators=(",", ":")),
+            # What stands in somebody's own image may write where it likes; ours writes to the workspace and /tmp.
+            security_context=_locked_down(read_only=home.image is not None),
+            **self._gpu_nodes(),
         )
 
     def upload(self) -> Step:
@@ -111,13 +117,13 @@ class Steps:
 
     def report(self) -> Step:
         """Tells the platform how it ended, in case the trainer could not."""
-        return self._light("report", "report-result", tries=TELL_TRIES)
+        return self._light("report", "report-result", tries=TELL_TRIES, cached=True)
 
     def on_exit(self) -> Step:
         """Tells the platform how it ended where the steps could not get that far."""
         args = ["--on-exit", "--status={{workflow.status}}", "--failures={{workflow.failures}}"]
         command = ["python", "-m", "steps.report"]
-        return self._light("on-exit", "report-at-exit", command=command, args=args, tries=TELL_TRIES)
+        return self._light("on-exit", "report-at-exit", command=command, args=args, tries=TELL_TRIES, cached=True)
 
     def _light(
         self,
@@ -127,7 +133,8 @@ class Steps:
         command: list[str] | None = None,
         args: list[str] | None = None,
         outputs: dict[str, str] | None = None,
-        tries: int = 3,
+        tries: int | None = None,
+        cached: bool = False,
     ) -> Step:
         return Step(
             name=self._name(step),
@@ -136,15 +143,15 @@ class Steps:
             # Always given: without it Argo asks the image's registry what to run, and private ones do not answer.
             command=command or ["python", "-m", f"steps.{step}"],
             args=args or None,
-            env=self._env({"OMP_NUM_THREADS": "1"}),
+            env=self._env({"OMP_NUM_THREADS": "1"}, cached=cached),
             resources=m.ResourceRequirements(
                 requests={"cpu": _quantity("250m"), "memory": _quantity("512Mi")}, limits={"memory": _quantity("4Gi")}
             ),
             outputs=self._outputs(step, outputs or {}),
-            retry_strategy=_retry(limit=tries, duration="10s", cap="2m"),
-            volumes=[_tmp()],
-            volume_mounts=_mounts(),
-            security_context=_locked_down(),
+            retry_strategy=retried(limit=tries) if tries else retried(),
+            volumes=[_tmp(), *(self._cache_volumes() if cached else [])],
+            volume_mounts=[*_mounts(), *(self._cache_mounts() if cached else [])],
+            security_context=_locked_down(read_only=True),
         )
 
     def _name(self, step: str) -> str:
@@ -153,8 +160,29 @@ class Steps:
     def _image(self, name: str) -> str:
         return f"{self.run.image_prefix}/{name}:{self.run.image_tag}"
 
-    def _env(self, more: dict[str, str]) -> list[m.EnvVar]:
-        literals = environment(self.spec, self.run, work_dir=self.work_dir) | more
+    def _cache_volumes(self) -> list[m.Volume]:
+        claim = self.run.cache_claim
+        if claim is None:
+            return []
+        source = m.PersistentVolumeClaimVolumeSource(claim_name=claim)
+        return [m.Volume(name=CACHE_VOLUME, persistent_volume_claim=source)]
+
+    def _cache_mounts(self, *, read_only: bool = False) -> list[m.VolumeMount]:
+        if self.run.cache_claim is None:
+            return []
+        return [m.VolumeMount(name=CACHE_VOLUME, mount_path=CACHE, read_only=read_only or None)]
+
+    def _gpu_nodes(self) -> dict[str, Any]:
+        place = self.run.placement
+        if not self.spec.resources.gpu:
+            return {}
+        # Argo takes the template's selector in the place of the workflow's, not beside it.
+        selector = {**place.node_selector, **place.gpu_node_selector} if place.gpu_node_selector else None
+        tolerations = [m.Toleration.model_validate(toleration) for toleration in place.gpu_tolerations]
+        return {"node_selector": selector, "tolerations": tolerations or None}
+
+    def _env(self, more: dict[str, str], *, cached: bool) -> list[m.EnvVar]:
+        literals = environment(self.spec, self.run, work_dir=self.work_dir, cached=cached) | more
         secret = self.secret or self.run.name
         return [m.EnvVar(name=name, value=value) for name, value in sorted(literals.items())] + [
             m.EnvVar(name=name, value_from=m.EnvVarSource(secret_key_ref=_key(secret, name)))
@@ -203,12 +231,6 @@ def _key(secret: str, name: str) -> m.SecretKeySelector:
     return m.SecretKeySelector(name=secret, key=name, optional=optional)
 
 
-def _retry(*, limit: int, duration: str, cap: str) -> RetryStrategy:
-    # Never maxDuration: it counts the running time too, and would end a long training at its first retry.
-    backoff = m.Backoff(duration=duration, factor=m.IntOrString(root=2), cap=cap)
-    return RetryStrategy(limit=limit, retry_policy="Always", expression=RETRY_WHEN, backoff=backoff)
-
-
 def _mounts() -> list[m.VolumeMount]:
     return [m.VolumeMount(name=WORKSPACE, mount_path="/workspace"), m.VolumeMount(name="tmp", mount_path="/tmp")]
 
@@ -217,8 +239,12 @@ def _tmp() -> m.Volume:
     return m.Volume(name="tmp", empty_dir=m.EmptyDirVolumeSource())
 
 
-def _locked_down() -> m.SecurityContext:
-    return m.SecurityContext(allow_privilege_escalation=False, capabilities=m.Capabilities(drop=["ALL"]))
+def _locked_down(*, read_only: bool) -> m.SecurityContext:
+    return m.SecurityContext(
+        allow_privilege_escalation=False,
+        capabilities=m.Capabilities(drop=["ALL"]),
+        read_only_root_filesystem=read_only or None,
+    )
 
 
 def _quantity(text: str | None) -> m.Quantity:

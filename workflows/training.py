@@ -46,6 +46,9 @@ def _training_workflow(spec: JobSpec, run: Run) -> Workflow:
         volume_claim_templates=[workspace_claim(str(spec.resources.workspace))],
         volume_claim_gc=m.VolumeClaimGC(strategy="OnWorkflowCompletion"),
         security_context=pod_security(),
+        service_account_name=run.placement.service_account,
+        image_pull_secrets=[m.LocalObjectReference(name=name) for name in run.placement.image_pull_secrets] or None,
+        node_selector=dict(run.placement.node_selector) or None,
     ) as workflow:
         order = [steps.download(), steps.convert(), steps.train(), steps.upload(), steps.report()]
         steps.on_exit()
@@ -78,6 +81,7 @@ def labels_of(spec: JobSpec, run: Run) -> dict[str, str]:
         "tiphys/framework": spec.framework,
         "tiphys/model": spec.model or "",
         "tiphys/task": spec.task or "",
+        "tiphys/user": run.user or "",
     }
     labels |= {f"label.tiphys/{key}": value for key, value in sorted(spec.labels.items())}
     valid = {key: label_value(value) for key, value in labels.items()}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hera.workflows import Container, Workflow
 
+from tests.workflows.argo.fake import Answer, Api, Request, serving
+from tests.workflows.argo.store import Store, argo_server
 from workflows import adhoc
 from workflows.engine import EngineRefused, EngineUnavailable
 from workflows.keys import StorageTarget
@@ -19,39 +19,30 @@ from workflows.locate import dataset_uri
 from workflows.problems import SpecError
 from workflows.training import training_workflow
 
+NAME = "train-7k3mqz2x-1"
+
 
 class Server:
-    """A server that answers as it is told and remembers what it was asked."""
+    """An Argo Server before a namespace in memory; `broken` is answered in place of everything."""
 
     def __init__(self) -> None:
-        self.status, self.body = 200, b"{}"
-        self.asked: list[tuple[str, str | None, Any]] = []
-        outer = self
+        self.store = Store("vision")
+        self.broken: Answer | None = None
+        self.inner = argo_server(self.store)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.asked.append((self.path, self.headers.get("Authorization"), body))
-                self.send_response(outer.status)
-                self.end_headers()
-                self.wfile.write(outer.body)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
+    def __call__(self, request: Request) -> Answer:
+        return self.broken or self.inner(request)
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    argo = Server()
-    thread = threading.Thread(target=argo.http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield argo
-    argo.http.shutdown()
-    thread.join()
-    argo.http.server_close()
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def api(server: Server) -> Iterator[Api]:
+    with serving(server) as made:
+        yield made
 
 
 @pytest.fixture
@@ -59,33 +50,71 @@ def w(job: Callable[..., Any], attempt: Callable[..., Any]) -> Any:
     return training_workflow(job(), attempt())
 
 
-def test_submits_the_checked_manifest(server: Server, w: Any) -> None:
-    assert adhoc.submit(w, argo=server.url + "/", token="Bearer t", namespace="vision") == "train-7k3mqz2x-1"
-    path, authorization, body = server.asked[0]
-    assert (path, authorization) == ("/api/v1/workflows/vision", "Bearer t")
-    assert body["workflow"]["metadata"]["name"] == "train-7k3mqz2x-1"
+def test_submits_the_checked_manifest(api: Api, server: Server, w: Any) -> None:
+    assert adhoc.submit(w, argo=api.url + "/", token="Bearer t", namespace="vision") == NAME
+    (asked,) = api.asked
+    assert (asked.path, asked.headers["Authorization"]) == ("/api/v1/workflows/vision", "Bearer t")
+    made = server.store.kept["workflows"][NAME]
+    assert made["metadata"]["namespace"] == "vision"
+    # It is the script's own: no platform follows it, nor sweeps it away.
+    assert "app.kubernetes.io/managed-by" not in made["metadata"]["labels"]
 
 
-def test_submitting_twice_is_harmless(server: Server, w: Any) -> None:
-    server.status = 409
-    assert adhoc.submit(w, argo=server.url) == "train-7k3mqz2x-1"
+def test_through_the_kubernetes_api_it_is_the_same(
+    server: Server, w: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(server.store) as kubernetes:
+        kubeconfig = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c"}}],
+            "clusters": [{"name": "c", "cluster": {"server": kubernetes.url}}],
+        }
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(kubeconfig))
+        monkeypatch.setenv("KUBECONFIG", str(path))
+        argv = ["--kubernetes", "--namespace", "vision"]
+        for _ in range(2):
+            assert adhoc.main(lambda storage, uri: w, dataset="digits", argv=argv) == 0
+            assert capsys.readouterr().out == f"{NAME}\n"
+    assert server.store.created == [("workflows", NAME)]
+
+
+def test_without_a_cluster_the_cure_is_said(
+    w: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert adhoc.main(lambda storage, uri: w, dataset="digits", argv=["--kubernetes"]) == 2
+    assert "no cluster is known" in capsys.readouterr().err
+
+
+def test_submitting_twice_is_harmless(api: Api, server: Server, w: Any) -> None:
+    for _ in range(2):
+        assert adhoc.submit(w, argo=api.url, namespace="vision") == NAME
+    assert server.store.created == [("workflows", NAME)]
+
+
+def test_another_workflow_of_that_name_is_said(api: Api, server: Server, w: Any) -> None:
+    server.store.put("workflows", {"metadata": {"name": NAME}, "spec": {}})
+    with pytest.raises(EngineRefused, match=f"another workflow is already called {NAME} in namespace vision"):
+        adhoc.submit(w, argo=api.url, namespace="vision")
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind", "told"),
+    ("answer", "kind", "told"),
     [
-        (400, b'{"code":3,"message":"templates.main: bad"}', EngineRefused, "400: templates.main: bad"),
-        (403, b"{}", EngineRefused, "403: Forbidden"),
-        (502, b"<html>proxy</html>", EngineUnavailable, "502: Bad Gateway"),
-        (429, b"[]", EngineUnavailable, "429"),
+        (Answer(400, {"code": 3, "message": "templates.main: bad"}), EngineRefused, "400.*: templates.main: bad"),
+        (Answer(403, {"code": 7, "message": "Permission denied"}), EngineUnavailable, "Permission denied.*the role"),
+        (Answer(502, b"<html>proxy</html>"), EngineUnavailable, "502: Bad Gateway"),
+        (Answer(429, []), EngineUnavailable, "429"),
     ],
 )
 def test_says_what_the_server_said(
-    server: Server, w: Any, status: int, body: bytes, kind: type[Exception], told: str
+    api: Api, server: Server, w: Any, answer: Answer, kind: type[Exception], told: str
 ) -> None:
-    server.status, server.body = status, body
+    server.broken = answer
     with pytest.raises(kind, match=told):
-        adhoc.submit(w, argo=server.url)
+        adhoc.submit(w, argo=api.url)
 
 
 def test_a_server_that_is_not_there_is_named(w: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,7 @@ def load(path: Path) -> ModuleType:
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_gives_the_yaml_beside_it(path: Path) -> None:
+def test_a_script_gives_the_golden_yaml_beside_it(path: Path) -> None:
     compare(path.with_suffix(".yaml"), to_yaml(build(load(path).w)))
 
 

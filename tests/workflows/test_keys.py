@@ -21,6 +21,7 @@ IDS = {
     "job_id": "7k3mqz2x",
     "export_id": "e1",
     "prediction_id": "q1",
+    "task_id": "t1",
 }
 
 
@@ -34,6 +35,8 @@ IDS = {
         ("checkpoints_without_project", keys.checkpoints_prefix(None, "7k3mqz2x")),
         ("logs", keys.logs_prefix("7k3mqz2x")),
         ("exports", keys.exports_prefix("7k3mqz2x", "e1")),
+        ("snapshots", keys.snapshots_prefix()),
+        ("dataset_outputs", keys.dataset_outputs_prefix("digits", "t1")),
         ("predictions", keys.predictions_prefix("7k3mqz2x", "q1")),
     ],
 )

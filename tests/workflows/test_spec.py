@@ -51,6 +51,14 @@ def test_reads_every_field_of_a_job_file() -> None:
 # Each row: what is given beside a good job, the field that is told, a part of the message, a part of the cure.
 BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"framework": "ultralitics"}, "framework", "no framework 'ultralitics'", "did you mean ultralytics"),
+    ({"snapshot": "snap_1"}, "snapshot", "", ""),
+    (
+        {"snapshot": "snap_0123456789ab", "split": {"ratio": [0.5, 0.5]}},
+        "split",
+        "the snapshot says which image trains",
+        "leave it out",
+    ),
+    ({"convert": "coco"}, "convert", "brings its own", "framework: custom"),
     ({"framework": "xyz"}, "framework", "no framework", "use one of: ultralytics, toy, custom"),
     ({"framework": None}, "framework", "missing", "add framework"),
     ({"model": "yolo11nn"}, "model", "no model 'yolo11nn'", "did you mean yolo11n"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hera.workflows import Workflow
 
+from tests.workflows.parts import secret_keys, template, variables
 from workflows.attempt import Run
 from workflows.keys import StorageTarget
 from workflows.manifest import build, to_yaml
@@ -21,19 +22,6 @@ from workflows.training import training_workflow
 
 CONTRACT = json.loads((Path(__file__).parents[1] / "contract" / "v1" / "environment.json").read_text("utf-8"))
 Make = Callable[..., Any]
-
-
-def template(manifest: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(item for item in manifest["spec"]["templates"] if item["name"] == name)
-
-
-def variables(manifest: dict[str, Any], name: str = "train") -> dict[str, str]:
-    return {item["name"]: item["value"] for item in template(manifest, name)["container"]["env"] if "value" in item}
-
-
-def secret_keys(manifest: dict[str, Any], name: str = "train") -> dict[str, dict[str, Any]]:
-    env = template(manifest, name)["container"]["env"]
-    return {item["name"]: item["valueFrom"]["secretKeyRef"] for item in env if "valueFrom" in item}
 
 
 def test_the_steps_follow_one_another(job: Make, attempt: Make) -> None:
@@ -72,6 +60,8 @@ def test_the_variables_are_the_contracts(job: Make, attempt: Make, storage: Stor
         snapshot_id="snap_1",
         dataset_version_hash="dsv1:0",
         mlflow_tracking_uri="http://m",
+        cache_claim="fast-disk",
+        cache_limit="9Gi",
     )
     manifest = build(training_workflow(job(project="p1"), run))
     pinned = CONTRACT["storage"][storage.type]
@@ -108,6 +98,13 @@ def test_the_settings_reach_the_trainer_twice_alike(job: Make, attempt: Make) ->
     assert given["PRETRAINED_URI"] == "s3://bucket/pretrained_weights/ultralytics/yolo11n.pt"
 
 
+def test_weights_may_come_from_outside_where_the_platform_says_so(job: Make, attempt: Make) -> None:
+    source = "https://weights.example/{framework}/{model}.{ext}?{other}"
+    given = variables(build(training_workflow(job(), attempt(pretrained_source=source))))
+    assert given["PRETRAINED_SOURCE"] == "https://weights.example/ultralytics/yolo11n.pt?{other}"
+    assert "PRETRAINED_SOURCE" not in variables(build(training_workflow(job(), attempt())))
+
+
 def test_a_dry_run_has_no_one_to_tell(job: Make, attempt: Make) -> None:
     manifest = build(training_workflow(job(), attempt(backend_url=None, storage=StorageTarget("file", "b", root="/d"))))
     for step in ("train", "report"):
@@ -130,19 +127,6 @@ def test_training_gets_what_was_asked_for_and_the_others_no_gpu(job: Make, attem
     cpu = build(training_workflow(job(resources={"gpu": 0}), attempt()))
     assert "nvidia.com/gpu" not in json.dumps(cpu)
     assert variables(cpu)["DEVICE"] == "cpu"
-
-
-def test_retries_are_by_expression_alone(job: Make, attempt: Make) -> None:
-    manifest = build(training_workflow(job(), attempt()))
-    assert "retryStrategy" not in manifest["spec"]
-    assert "retryStrategy" not in template(manifest, "main")
-    for step in ("download", "convert", "train", "upload", "report", "on-exit"):
-        strategy = template(manifest, step)["retryStrategy"]
-        assert strategy["retryPolicy"] == "Always"
-        assert strategy["limit"] >= 3
-        assert set(strategy["backoff"]) == {"duration", "factor", "cap"}
-        for sign in ("'75'", "'143'", "contains 'deadline'", "'Error'", "'-1'"):
-            assert sign in strategy["expression"]
 
 
 def test_every_output_has_a_default(job: Make, attempt: Make) -> None:
@@ -173,6 +157,29 @@ def test_a_custom_job_runs_its_own_program(job: Make, attempt: Make) -> None:
     assert template(other, "convert")["container"]["args"] == ["--target", "none"]
 
 
+@pytest.mark.parametrize("target", ["coco", "yolo", "none"])
+def test_a_custom_job_says_how_it_reads_the_dataset(job: Make, attempt: Make, target: str) -> None:
+    own = {"framework": "custom", "model": None, "image": "own/trainer:3", "command": ["train"], "convert": target}
+    manifest = build(training_workflow(job(**own), attempt()))
+    assert template(manifest, "convert")["container"]["args"] == ["--target", target]
+
+
+def test_the_cache_is_one_claim_that_training_only_reads(job: Make, attempt: Make) -> None:
+    manifest = build(training_workflow(job(), attempt(cache_claim="fast-disk", cache_limit="9Gi")))
+    volume = {"name": "cache", "persistentVolumeClaim": {"claimName": "fast-disk"}}
+    for step, read_only in (("download", False), ("convert", False), ("train", True), ("report", False)):
+        assert volume in template(manifest, step)["volumes"]
+        mount = {"name": "cache", "mountPath": "/cache"} | ({"readOnly": True} if read_only else {})
+        assert mount in template(manifest, step)["container"]["volumeMounts"]
+        assert variables(manifest, step)["CACHE_DIR"] == "/cache"
+        assert variables(manifest, step)["CACHE_LIMIT"] == "9Gi"
+    assert volume in template(manifest, "on-exit")["volumes"], "which gives back what the job held of it"
+    assert "cache" not in json.dumps(template(manifest, "upload")).lower()
+    bare = build(training_workflow(job(), attempt()))
+    assert "/cache" not in json.dumps(bare)
+    assert variables(bare)["SNAPSHOTS_URI"] == "s3://bucket/snapshots/"
+
+
 def test_people_find_it_in_the_ui(job: Make, attempt: Make) -> None:
     spec = job(name="digits *first*", project="p1", labels={"team": "Vision & Co.", "empty": "한국어"})
     manifest = build(training_workflow(spec, attempt(attempt=2, user="ann", job_url="http://api/jobs/7k3mqz2x")))
@@ -189,7 +196,7 @@ def test_people_find_it_in_the_ui(job: Make, attempt: Make) -> None:
         if "container" in item
     ]
     assert shown == [
-        "download-dataset",
+        "download-digits",
         "convert-to-yolo",
         "train-yolo11n",
         "upload-checkpoints",

@@ -91,7 +91,8 @@ class Advance:
         workflow = self.workflow
         node = status.new_node(
             workflow.name, name, kind="Pod", template=template["name"], phase=PENDING, now=self.now,
-            boundary=boundary, title=_title(template, inputs, title) + (f"({attempt})" if retry_of else ""),
+            # A controller gives the name for people to the Retry node alone, not to its tries.
+            boundary=boundary, title=f"{title}({attempt})" if retry_of else _title(template, inputs, title),
         )  # fmt: skip
         node["taskResultSynced"] = True
         flags = {"hooked": True} if handler else {}

@@ -31,6 +31,8 @@ class LocalEngine:
     Any process may submit, read, stop and delete; exactly one steps, which the lock file makes sure of.
     """
 
+    place = "local"
+
     def __init__(
         self,
         home: Path,
@@ -39,8 +41,10 @@ class LocalEngine:
         capacity: Capacity | None = None,
         clock: Callable[[], float] = time.time,
         pods: Pods | None = None,
+        claims: Path | None = None,
     ) -> None:
-        self._store = Store(home.absolute())
+        """Makes the engine of a home; `claims` is where named volumes lie, default `home/engine/claims`."""
+        self._store = Store(home.absolute(), claims=claims and claims.absolute())
         self._images = images
         self._capacity = capacity
         self._clock = clock
@@ -75,10 +79,11 @@ class LocalEngine:
         manifest, state = self._store.manifest(name), self._store.state(name)
         return None if manifest is None or state is None else whole(manifest, state)
 
-    def names(self) -> list[str]:
-        """Lists the workflows held, finished ones included."""
+    def names(self, *, live: bool = False) -> list[str]:
+        """Lists the workflows held, finished ones included unless `live`."""
         going = {name for name, verb in self._store.asked() if verb == "delete"}
-        return [name for name in self._store.names() if name not in going]
+        held = [name for name in self._store.names() if name not in going]
+        return [name for name in held if not _over(self.get(name))] if live else held
 
     def logs(self, name: str, node_id: str, offset: int) -> bytes:
         """Returns output of a node's pod from byte `offset`; of a Retry node, that of its last attempt."""
@@ -188,3 +193,7 @@ class LocalEngine:
     def _ask(self, name: str, verb: str) -> None:
         self._store.ask(name, verb)
         self._wake.set()
+
+
+def _over(workflow: Mapping[str, Any] | None) -> bool:
+    return ((workflow or {}).get("status") or {}).get("phase") in ("Succeeded", "Failed", "Error")

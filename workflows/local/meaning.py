@@ -28,6 +28,7 @@ def problems(manifest: Mapping[str, Any]) -> Iterator[str]:
         if spec.get(field) and spec[field] not in templates:
             yield f"spec.{field}: there is no template {spec[field]!r}"
     volumes = {volume["name"] for volume in spec.get("volumes") or []}
+    yield from _volumes("spec", spec)
     volumes |= {claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates") or []}
     handlers = _reachable(spec.get("onExit"), templates)
     globals_known = {"workflow.name", "workflow.namespace", "workflow.uid"}
@@ -45,9 +46,17 @@ def problems(manifest: Mapping[str, Any]) -> Iterator[str]:
             yield from _dag(path, template, templates, known)
         else:
             own = {volume["name"] for volume in template.get("volumes") or []}
+            yield from _volumes(path, template)
             yield from _container(path, template, known, volumes | own)
     if spec.get("entrypoint") in templates and _circular(spec["entrypoint"], templates, ()):
         yield f"spec.entrypoint: template {spec['entrypoint']!r} contains itself"
+
+
+def _volumes(path: str, holder: Mapping[str, Any]) -> Iterator[str]:
+    for volume in holder.get("volumes") or []:
+        kinds = [kind for kind in ("emptyDir", "persistentVolumeClaim") if volume.get(kind) is not None]
+        if len(kinds) != 1:
+            yield f"{path}.volumes[{volume['name']}] must be either an emptyDir or a persistentVolumeClaim"
 
 
 def _container(path: str, template: Mapping[str, Any], known: set[str], volumes: set[str]) -> Iterator[str]:

@@ -39,14 +39,14 @@ class Mounts:
         return max(fitting, key=len, default=None)
 
 
-def mounts(container: Mapping[str, Any], *, volumes: Path, claims: frozenset[str], pod: Path) -> Mounts:
-    """Lays out a container's mounts: claims below `volumes`, everything else below the pod's own folder."""
+def mounts(container: Mapping[str, Any], *, claims: Mapping[str, Path], pod: Path) -> Mounts:
+    """Lays out a container's mounts: a claim's volume in its folder, everything else below the pod's own."""
     folders = {path: pod / path.rpartition("/")[2] for path in IMPLICIT}
     scratch = set(IMPLICIT)
     for mount in container.get("volumeMounts") or []:
         name = mount["name"]
         where = mount["mountPath"].rstrip("/") or "/"
         (scratch.discard if name in claims else scratch.add)(where)
-        folder = volumes / name if name in claims else pod / "empty" / name
+        folder = claims.get(name, pod / "empty" / name)
         folders[where] = folder / mount.get("subPath", "")
     return Mounts(folders, frozenset(scratch))

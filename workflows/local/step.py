@@ -199,11 +199,14 @@ class Step:
         self.pods.launch(folder, content, held.values)
 
     def _mounts(self, workflow: Workflow, key: str, record: PodRecord) -> Mounts:
-        spec = workflow.manifest["spec"]
-        claims = frozenset(claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates") or [])
-        container = substitute(workflow.templates[record.template]["container"], record.scope)
-        volumes = self.store.folder(workflow.name) / "volumes"
-        return mounts(container, volumes=volumes, claims=claims, pod=self.store.pod(workflow.name, key))
+        spec, template = workflow.manifest["spec"], workflow.templates[record.template]
+        own = self.store.folder(workflow.name) / "volumes"
+        claims = {name: own / name for name in (c["metadata"]["name"] for c in spec.get("volumeClaimTemplates") or [])}
+        for volume in [*(spec.get("volumes") or []), *(template.get("volumes") or [])]:
+            if claim := volume.get("persistentVolumeClaim"):
+                claims[volume["name"]] = self.store.claim(claim["claimName"])
+        container = substitute(template["container"], record.scope)
+        return mounts(container, claims=claims, pod=self.store.pod(workflow.name, key))
 
     def _close(self, workflow: Workflow) -> None:
         """Gives back what a finished workflow need not keep; its logs and records stay."""

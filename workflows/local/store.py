@@ -26,8 +26,9 @@ _REQUEST = re.compile(rf"(?P<name>.+)\.(?P<verb>{'|'.join(VERBS)})")
 class Store:
     """Reads and writes the folder; every write is whole and durable before it returns."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, claims: Path | None = None) -> None:
         self.root = home / "engine"
+        self.claims = claims or self.root / "claims"
         self.workflows = self.root / "workflows"
         self.requests = self.root / "requests"
         self.trash = self.root / "trash"
@@ -43,6 +44,10 @@ class Store:
     def pod(self, name: str, node: str) -> Path:
         """Returns the folder of a pod."""
         return self.folder(name) / "pods" / node
+
+    def claim(self, name: str) -> Path:
+        """Returns the folder that stands for a claim which no workflow made: it outlives them all."""
+        return self.claims / name
 
     def names(self) -> list[str]:
         """Lists the workflows held."""

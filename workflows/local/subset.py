@@ -147,7 +147,14 @@ def _quantities(value: Any) -> None:
 _PARAMETERS = [{"": ("name", "value"), "name": str, "value": _scalar, "description": NOTHING, "enum": NOTHING}]
 _INPUTS = [{"": ("name",), "name": str, "value": _scalar, "default": _scalar, "description": NOTHING, "enum": NOTHING}]
 
-VOLUMES: Shape = [{"": ("name", "emptyDir"), "name": _name, "emptyDir": {"medium": NOTHING, "sizeLimit": NOTHING}}]
+VOLUMES: Shape = [
+    {
+        "": ("name",),
+        "name": _name,
+        "emptyDir": {"medium": NOTHING, "sizeLimit": NOTHING},
+        "persistentVolumeClaim": {"": ("claimName",), "claimName": _name, "readOnly": NOTHING},
+    }
+]
 
 CONTAINER: dict[str, Shape] = {
     "": ("image", "command"),

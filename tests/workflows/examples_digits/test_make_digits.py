@@ -95,7 +95,7 @@ def test_train_and_val_show_different_digits(
 def test_the_script_runs_and_its_dataset_is_sound(tmp_path: Path) -> None:
     root = tmp_path / "digits"
     subprocess.run([sys.executable, str(SCRIPT), str(root), "--scenes", "40", "20", "--seed", "3"], check=True)
-    command = [sys.executable, "-m", "steps.convert", "--check", str(root), "--json"]
+    command = [sys.executable, "-m", "steps.convert", "check", str(root)]
     ran = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPT.parents[2], check=False)
     report = json.loads(ran.stdout)
     assert (ran.returncode, report["errors"], report["split"]["source"]) == (0, [], "dataset")

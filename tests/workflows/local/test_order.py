@@ -102,7 +102,7 @@ def test_parameters_pass_through(house: Any, make: Any) -> None:
     )  # fmt: skip
     engine = house.engine()
     found = finish(engine, make, manifest)
-    say = make.node(found, "say-hello(0)")
+    say = make.node(found, "say(0)")
     assert make.node(found, "say-hello")["type"] == "Retry"
     assert say["inputs"] == {"parameters": [{"name": "word", "value": "hello"}, {"name": "times", "value": "2"}]}
     values = {item["name"]: item["value"] for item in say["outputs"]["parameters"]}

@@ -117,6 +117,25 @@ def test_paths_below_mounts_are_translated(house: Any, make: Any) -> None:
     assert not (pod / "empty").exists(), "scratch is gone when the pod has ended"
 
 
+def test_a_named_claim_outlives_the_workflows_that_use_it(house: Any, make: Any) -> None:
+    def manifest(name: str, script: str, **volume: Any) -> Any:
+        return make.single(
+            name,
+            script,
+            container={"volumeMounts": [{"name": "cache", "mountPath": "/cache", **volume}],
+                       "env": [{"name": "CACHE_DIR", "value": "/cache"}]},
+            volumes=[{"name": "cache", "persistentVolumeClaim": {"claimName": "tiphys-cache"}}],
+        )  # fmt: skip
+
+    engine, _ = run(house, make, manifest("job", 'echo kept > "$CACHE_DIR/entry"'))
+    engine.delete("job")
+    engine.step()
+    engine.submit(manifest("second", 'cat "$CACHE_DIR/entry"', readOnly=True), secrets={})
+    found = finish(engine, make, "second")
+    assert engine.logs("second", make.node(found, "a")["id"], 0) == b"kept\n"
+    assert (house.home / "engine" / "claims" / "tiphys-cache" / "entry").read_text() == "kept\n"
+
+
 def test_gpu_is_told_and_without_one_it_runs_on_the_cpu(house: Any, make: Any) -> None:
     container = {
         "env": [{"name": "DEVICE", "value": "0"}],

@@ -53,6 +53,20 @@ CASES: dict[str, tuple[Any, str]] = {
         lambda m: m["spec"].update(volumes=[{"name": "v", "secret": {"secretName": "x"}}]),
         "spec.volumes[v].secret is not known",
     ),
+    "two kinds of volume": (
+        lambda m: m["spec"].update(
+            volumes=[{"name": "v", "emptyDir": {}, "persistentVolumeClaim": {"claimName": "x"}}]
+        ),
+        "spec.volumes[v] must be either an emptyDir or a persistentVolumeClaim",
+    ),
+    "no kind of volume": (
+        lambda m: m["spec"]["templates"][1].update(volumes=[{"name": "v"}]),
+        "spec.templates[fetch].volumes[v] must be either",
+    ),
+    "claim that climbs": (
+        lambda m: m["spec"].update(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "../x"}}]),
+        "spec.volumes[v].persistentVolumeClaim.claimName: '../x' is not a name",
+    ),
     "odd GPU": (
         lambda m: m["spec"]["templates"][3]["container"]["resources"]["limits"].update({"amd.com/gpu": 1}),
         "spec.templates[train].container.resources.limits: amd.com/gpu is not known",
