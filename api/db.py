@@ -1,4 +1,4 @@
-"""The database: engine, sessions, one writer at a time, migrations up to head."""
+"""The database, SQLite or PostgreSQL: engine, sessions that write in turn, migrations up to head."""
 
 from __future__ import annotations
 
@@ -8,19 +8,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
+from api import postgres
+from api.locks import HoldingSession
+
 MIGRATIONS = Path(__file__).parent / "migrations"
+CONNECTIONS = 20
+"""The most that one process opens to PostgreSQL."""
+_MIGRATING = 0x7E1975
+"""Key of the lock that lets one of several processes migrate."""
 
 
 class Database:
     """One database and the two ways to use it: `read()` and `write()`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, *, connections: int = CONNECTIONS, idle_seconds: float = postgres.IDLE_SECONDS
+    ) -> None:
+        """Raises DatabaseUnusable where the URL cannot be understood, or the driver is missing.
+
+        A transaction that lies idle for `idle_seconds` is ended by PostgreSQL.
+        """
         self.url = url
-        self.sqlite = url.startswith("sqlite")
-        self.engine = _engine(url)
+        known = postgres.understood(url)
+        self.sqlite = known.get_backend_name() == "sqlite"
+        if self.sqlite:
+            self.engine = _sqlite(known)
+        else:
+            self.engine = postgres.open_engine(known, connections=connections, idle_seconds=idle_seconds)
+        self._closed = False
+        event.listen(self.engine, "checkin", self._end_late)
         # SQLite lets one write at a time: waiting in here is fair and cheap, its own busy loop is neither.
         self.write_lock = threading.Lock()
 
@@ -33,7 +52,8 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Yield a session in one transaction: committed at the edge, rolled back on any error."""
-        with self._turn(), Session(self.engine, expire_on_commit=False) as session:
+        kind = Session if self.sqlite else HoldingSession
+        with self._turn(), kind(self.engine, expire_on_commit=False) as session:
             if self.sqlite:
                 # Takes the write lock at once: a read that later turns into a write would fail as busy.
                 session.connection().exec_driver_sql("BEGIN IMMEDIATE")
@@ -63,14 +83,23 @@ class Database:
                 connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
                 # All of it or nothing: a start that is killed half-way must not leave tables without a version.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                # Several replicas may start at the same moment: the others wait here, and find nothing left to do.
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
         if self.sqlite:
             self.engine.dispose()  # the next connections enforce keys again
 
     def close(self) -> None:
-        """Give back every connection."""
+        """Give back every connection; one that is in use ends when it comes back."""
+        self._closed = True
         self.engine.dispose()
+
+    def _end_late(self, connection: Any, _: Any) -> None:
+        # The pool it goes back to is nobody's any more, and would never close it.
+        if self._closed and connection is not None:
+            connection.close()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -81,9 +110,7 @@ class Database:
             yield
 
 
-def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+def _sqlite(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, pool_size=8, max_overflow=32)
 
     @event.listens_for(engine, "connect")

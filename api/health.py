@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,7 +25,14 @@ router = APIRouter(tags=["health"])
 RECONCILER_MARK = "reconciler.alive"
 """The file in the home folder that the reconciler touches at every tick."""
 RECONCILER_SECONDS = 15.0
-"""How old the mark may be at least; a slow tick makes it more."""
+"""How long ago its last look may be at least; a slow tick makes it more."""
+_LEASE = text(
+    """SELECT holder, until > here.now, CAST(extract(epoch FROM here.now - looked_at) AS float8)
+    FROM leases, (SELECT clock_timestamp() AT TIME ZONE 'UTC' AS now) AS here WHERE name = 'reconciler'"""
+)
+
+
+CheckName = Literal["database", "migrations", "storage", "reconciler"]
 
 
 class Health(BaseModel):
@@ -55,17 +62,24 @@ async def health() -> Health:
     return Health()
 
 
-@router.get("/ready", summary="Is the platform ready", responses=problems(503))
-def ready(platform: PlatformOf) -> Readiness:
+@router.get("/ready", summary="Is the platform ready", responses=problems(422, 503))
+def ready(
+    platform: PlatformOf,
+    check: Annotated[
+        list[CheckName] | None, Query(description="only these; a probe that takes the API away asks for its own needs")
+    ] = None,
+) -> Readiness:
     """Ask database, migrations, storage and reconciler: for a readiness probe, and for a person who wonders."""
-    named: dict[str, Callable[[Platform], str]] = {
+    named: dict[CheckName, Callable[[Platform], str]] = {
         "database": _database,
         "migrations": _migrations,
         "storage": _storage,
         "reconciler": _reconciler,
     }
-    checks = {}
+    checks: dict[str, Check] = {}
     for name, ask in named.items():
+        if check and name not in check:
+            continue
         try:
             checks[name] = Check(ok=True, message=ask(platform))
         except Unavailable as error:
@@ -86,21 +100,35 @@ def _database(platform: Platform) -> str:
     return "answers"
 
 
-def _migrations(platform: Platform) -> str:
+def _revision(platform: Platform) -> str | None:
     try:
         with platform.database.engine.connect() as connection:
-            here = MigrationContext.configure(connection).get_current_revision()
+            return MigrationContext.configure(connection).get_current_revision()
     except SQLAlchemyError as error:
         raise Unavailable(f"unknown ({type(error).__name__})", cure="check TIPHYS_DATABASE_URL") from error
-    head = _head()
+
+
+def _migrations(platform: Platform) -> str:
+    here, head = _revision(platform), _head()
+    if here is not None and here not in _known():
+        # While replicas are replaced one after the other the newest migrates first: migrations only add.
+        return f"at {here}, which is newer than this process"
     if here != head:
-        raise Unavailable(f"the schema is at {here or 'nothing'}, not {head}", cure="run: alembic upgrade head")
+        raise Unavailable(
+            f"the schema is at {here or 'nothing'}, not {head}",
+            cure="start the newest API, which brings it up to date, or run: python -m api --migrate",
+        )
     return f"at {head}"
 
 
 @cache
 def _head() -> str | None:
     return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
 
 
 def _storage(platform: Platform) -> str:
@@ -111,14 +139,38 @@ def _storage(platform: Platform) -> str:
     return "takes files"
 
 
+def reconciler_age(platform: Platform) -> float | None:
+    """Returns how many seconds ago the active reconciler finished a look, None where none was ever seen."""
+    return _seen(platform)[1]
+
+
 def _reconciler(platform: Platform) -> str:
-    mark = platform.settings.resolved_home() / RECONCILER_MARK
-    age = _age(mark, platform)
+    holder, age = _seen(platform)
     most = max(RECONCILER_SECONDS, 20 * platform.settings.tick)
     if age is None or age > most:
         seen = "was never seen" if age is None else f"was last seen {age:.0f} s ago"
         raise Unavailable(f"it {seen}", cure="nothing starts without it: run `tiphys up`, or python -m api.reconciler")
-    return f"seen {max(age, 0.0):.0f} s ago"
+    return f"seen {max(age, 0.0):.0f} s ago" + (f", on {holder}" if holder else "")
+
+
+def _seen(platform: Platform) -> tuple[str, float | None]:
+    """Who is the active one, where there may be several, and how many seconds ago it finished a look."""
+    if platform.settings.shared:
+        return _lease(platform)
+    return "", _age(platform.settings.resolved_home() / RECONCILER_MARK, platform)
+
+
+def _lease(platform: Platform) -> tuple[str, float | None]:
+    try:
+        with platform.database.read() as session:
+            row = session.execute(_LEASE).one_or_none()
+    except SQLAlchemyError as error:
+        raise Unavailable(f"unknown ({type(error).__name__})", cure="check TIPHYS_DATABASE_URL") from error
+    if row is None:
+        return "", None
+    holder, stands, age = row
+    # One that ended or died: another one has its place within a moment, and looks at once.
+    return (holder if stands else f"{holder} (gone)"), age
 
 
 def _age(mark: Path, platform: Platform) -> float | None:

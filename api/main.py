@@ -12,10 +12,11 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from sqlalchemy import exc
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from api import errors, health
+from api import errors, health, metrics
 from api.artifacts import routes as artifacts
 from api.artifacts.storage import open_storage
 from api.body import BodyLimit
@@ -24,10 +25,13 @@ from api.callbacks import routes as callbacks
 from api.callbacks.asgi import CallbackApp
 from api.catalog import routes as catalog
 from api.datasets import routes as datasets
+from api.datasets import task_routes as dataset_tasks
 from api.db import Database
 from api.jobs import records
 from api.jobs import routes as jobs
+from api.jobs.lookout import Lookout
 from api.platform import Platform, now
+from api.postgres import told
 from api.problems import PROBLEM_SCHEMA, problems
 from api.settings import Settings, prepare_home
 from workflows.spec import JobSpec
@@ -68,26 +72,32 @@ class TooLarge(errors.TiphysError):
 
 
 def create_app(settings: Settings, *, database: Database | None = None, clock: Callable[[], datetime] = now) -> FastAPI:
-    """Return the API over a home folder, which is made ready; a SQLite database is brought to head at start-up."""
+    """Return the API over a home folder, which is made ready; the database is brought to head at start-up.
+
+    Raises:
+        ValueError: the settings cannot be used; the text names what is wrong and the cure.
+    """
     settings = prepare_home(settings)
     own_database = database is None
     platform = Platform(
         settings=settings,
-        database=database or Database(settings.resolved_database_url()),
+        database=database or Database(settings.resolved_database_url(), connections=settings.database_connections),
         storage=open_storage(settings),
         clock=clock,
     )
     hot = CallbackApp(platform)
+    lookout = Lookout(platform.database, platform.wake)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if platform.database.sqlite:  # a shared database is migrated by whoever deploys
-            await run_in_threadpool(platform.database.migrate)
+        await run_in_threadpool(platform.database.migrate)
         hot.startup()
+        lookout.start()
         try:
             yield
         finally:
             platform.wake.close()
+            await run_in_threadpool(lookout.stop)
             await run_in_threadpool(hot.shutdown)
             if own_database:
                 platform.database.close()
@@ -104,8 +114,9 @@ def create_app(settings: Settings, *, database: Database | None = None, clock: C
     app.state.platform = platform
     _tell_errors(app)
     # The records' and checkpoints' addresses begin with a job's.
-    for module in (jobs, records, artifacts, datasets, catalog, health, callbacks, legacy):
+    for module in (jobs, records, artifacts, dataset_tasks, datasets, catalog, health, metrics, callbacks, legacy):
         app.include_router(module.router)
+    app.include_router(datasets.snapshots_router)
     app.add_middleware(BodyLimit, free=OWN_LIMITS)
     hot.install(app)  # last, so that it stands first: a heartbeat meets nothing else
     _document(app)
@@ -146,6 +157,13 @@ def _tell_errors(app: FastAPI) -> None:
             )
         )
 
+    async def away(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s: %s", request.method, request.url.path, told(error))
+        return errors.render(errors.from_failure(error))
+
+    # A connection that the server ended, or none to be had: as SQLAlchemy's OperationalError, which errors.py knows.
+    for kind in (exc.InterfaceError, exc.InternalError, exc.TimeoutError):
+        app.add_exception_handler(kind, away)
     app.add_exception_handler(404, not_found)
     app.add_exception_handler(405, not_allowed)
     app.add_exception_handler(413, too_large)

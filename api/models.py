@@ -1,4 +1,4 @@
-"""The tables: jobs, attempts, heartbeats, events, checkpoints, datasets, snapshots."""
+"""The tables: jobs, attempts, heartbeats, events, checkpoints, datasets, their tasks, snapshots, leases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -22,6 +34,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value else None
+
+
+Number = BigInteger().with_variant(Integer, "sqlite")
+"""Of what is counted without end; SQLite's own integers have 64 bits anyway."""
 
 
 class Base(DeclarativeBase):
@@ -86,10 +102,14 @@ class Attempt(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     workflow_name: Mapped[str] = mapped_column(String(63), unique=True)
+    place: Mapped[str | None] = mapped_column(String(128))
+    """Where it was handed to, as `Engine.place` says; empty before, and in records older than this column."""
     resume: Mapped[bool] = mapped_column(default=False)
     manifest: Mapped[dict[str, Any] | None]
     workflow_status: Mapped[dict[str, Any] | None]
     """Argo's own status, as last seen."""
+    status_digest: Mapped[str | None] = mapped_column(String(32))
+    """Of the status and what was taken in with it: a reconciler that takes over need not take it in again."""
     state: Mapped[str | None] = mapped_column(String(16))
     """How it ended; empty while it is the job's current attempt."""
     reason: Mapped[str | None] = mapped_column(String(32))
@@ -120,7 +140,7 @@ class Heartbeat(Base):
 
     __tablename__ = "heartbeats"
 
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    seq: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     attempt: Mapped[int]
     epoch: Mapped[int]
@@ -148,7 +168,7 @@ class Event(Base):
 
     __tablename__ = "events"
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     attempt: Mapped[int]
     kind: Mapped[str] = mapped_column(String(16))
@@ -199,7 +219,13 @@ class Dataset(Base):
     uri: Mapped[str] = mapped_column(Text)
     """A prefix ending in a slash, or one .zip."""
     source: Mapped[str] = mapped_column(String(16))
-    """upload (in our storage) or reference (where the user keeps it)."""
+    """upload or repaired (in our storage), or reference (where the user keeps it)."""
+    origin: Mapped[str | None] = mapped_column(Text)
+    """Where the dataset lay that a repaired one was made from."""
+    split: Mapped[dict[str, Any] | None]
+    """How jobs that leave it to the dataset divide its images; empty: as its own files say, else automatic."""
+    deleting: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Nothing may begin on it any more; its files are being removed."""
     layout: Mapped[str | None] = mapped_column(String(32))
     task: Mapped[str | None] = mapped_column(String(64))
     classes: Mapped[list[Any] | None]
@@ -208,6 +234,37 @@ class Dataset(Base):
     check_report: Mapped[dict[str, Any] | None]
     checked_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+
+
+class DatasetTask(Base):
+    """Long work on a dataset: a check, a conversion, an export; the reconciler runs one at a time."""
+
+    __tablename__ = "dataset_tasks"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    other_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    """The second dataset of a comparison."""
+    kind: Mapped[str] = mapped_column(String(16))
+    options: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16))
+    """pending, running, succeeded, failed or cancelled."""
+    progress: Mapped[dict[str, Any] | None]
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    """Why it failed: code, message, cure."""
+    outputs: Mapped[list[Any] | None]
+    """The files it made: name, uri, size, sha256."""
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_dataset_tasks_state", "state", "created_at"),
+        Index("ix_dataset_tasks_dataset", "dataset_id", "created_at"),
+        Index("ix_dataset_tasks_other", "other_id"),
+    )
 
 
 class Snapshot(Base):
@@ -224,3 +281,24 @@ class Snapshot(Base):
     split: Mapped[dict[str, Any]]
     counts: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+
+    @property
+    def images(self) -> dict[str, int]:
+        """How many images train, validate and test."""
+        return {part: len(ids) for part, ids in self.split.items() if isinstance(ids, list)}
+
+
+class Lease(Base):
+    """Who alone may do a work that several processes stand ready for; moments by the database's own clock."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    term: Mapped[int] = mapped_column(BigInteger)
+    """Counts the changes of hands: a holder whose term is not this one has lost it."""
+    holder: Mapped[str] = mapped_column(String(255))
+    """For people: machine and process."""
+    until: Mapped[datetime]
+    taken_at: Mapped[datetime]
+    looked_at: Mapped[datetime]
+    """When the holder last had finished a look at everything."""

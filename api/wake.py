@@ -12,6 +12,8 @@ class Wake:
     """Who waits for which job, in this process; news from other processes is found by looking."""
 
     def __init__(self) -> None:
+        self.attended = False
+        """Whether somebody looks for what other processes write: then who waits need not look by himself."""
         self._lock = threading.Lock()
         self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._closed = False
@@ -43,6 +45,11 @@ class Wake:
                     waiters.discard(waiter)
                     if not waiters:
                         del self._waiting[job_id]
+
+    def waited_for(self) -> list[str]:
+        """Returns the jobs that somebody waits for."""
+        with self._lock:
+            return list(self._waiting)
 
     @property
     def waiting(self) -> int:

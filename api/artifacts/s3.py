@@ -100,7 +100,10 @@ class S3Storage:
         with self._told(f"the deletion of {prefix}"):
             for at in range(0, len(keys), 1000):  # the most one request may name
                 objects = [{"Key": key} for key in keys[at : at + 1000]]
-                self._client.delete_objects(Bucket=self.target.bucket, Delete={"Objects": objects, "Quiet": True})
+                deleted = {"Objects": objects, "Quiet": True}
+                answer = self._client.delete_objects(Bucket=self.target.bucket, Delete=deleted)
+                if left := answer.get("Errors"):  # the request as a whole succeeds all the same
+                    raise self._problem(f"the deletion of {left[0].get('Key')}", {"Error": left[0]})
         return len(keys)
 
     def probe(self) -> None:

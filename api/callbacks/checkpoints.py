@@ -39,7 +39,7 @@ def from_event(data: dict[str, Any]) -> Saved | None:
     uri = next((data[name] for name in _PLACES if isinstance(data.get(name), str)), None)
     if uri is None:
         return None
-    epoch = _count(data.get("epoch"))
+    epoch = _count(data.get("epoch"), limit=2**31)
     told = data.get("kind") or data.get("type")
     kind = told if isinstance(told, str) and _KIND.fullmatch(told) else _kind_of(uri, epoch)
     size, megabytes = _count(data.get("size")), data.get("file_size_mb")
@@ -112,5 +112,5 @@ def _kind_of(uri: str, epoch: int | None) -> str:
     return "last"
 
 
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value < 2**63 else None
+def _count(value: Any, *, limit: int = 2**63) -> int | None:
+    return value if type(value) is int and 0 <= value < limit else None

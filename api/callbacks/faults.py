@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError
 
 from api.errors import SOON, Unavailable, from_failure
+from api.postgres import is_away
 
 log = logging.getLogger(__name__)
 
 
 def is_busy(error: Exception) -> bool:
-    """Tells whether another process held the database for too long."""
+    """Tells whether another process held the database for too long, or it cannot be reached at all."""
     text = _text(error)
-    return "locked" in text or "busy" in text
+    return is_away(error) or "locked" in text or "busy" in text
 
 
 def not_running() -> Unavailable:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from api.auth import JobClaims
@@ -18,6 +19,7 @@ from api.errors import NotFound, TraceMismatch
 from api.jobs.status import State
 from api.models import Attempt, Event, Job
 from api.platform import Platform
+from api.postgres import is_worth_another_try
 
 _DONE_LEVELS = {State.FAILED: "error", State.CANCELLED: "warning"}
 
@@ -30,14 +32,7 @@ def record_event(platform: Platform, claims: JobClaims, event: EventBody, *, ide
     """
     told_by = ("key", idempotency_key) if idempotency_key else ("content", event.digest)
     key = event_key(told_by[0], claims.attempt, told_by[1])
-    with told_to_trainer():
-        try:
-            with platform.database.write() as session:
-                _record_event(session, platform, claims, event, key)
-        except IntegrityError:
-            # Another process recorded the same event between our look and our insert: look again.
-            with platform.database.write() as session:
-                _record_event(session, platform, claims, event, key)
+    _in_one_transaction(platform, lambda session: _record_event(session, platform, claims, event, key))
     platform.wake.notify(claims.job_id)
 
 
@@ -47,8 +42,7 @@ def record_done(platform: Platform, claims: JobClaims, done: DoneBody) -> None:
     Raises:
         NotFound, TraceMismatch, StorageFull, Unavailable: nothing was recorded.
     """
-    with told_to_trainer(), platform.database.write() as session:
-        _record_done(session, platform, claims, done)
+    _in_one_transaction(platform, lambda session: _record_done(session, platform, claims, done))
     platform.wake.notify(claims.job_id)
 
 
@@ -56,6 +50,20 @@ def state_of(platform: Platform, job_id: str) -> str:
     """Returns the word for a job's state; raises NotFound."""
     with platform.database.read() as session:
         return _job(session, job_id, None).state
+
+
+def _in_one_transaction(platform: Platform, record: Callable[[Session], None]) -> None:
+    """Records something that is harmless twice, and once more where another process or a lost connection broke in."""
+    with told_to_trainer():
+        try:
+            with platform.database.write() as session:
+                record(session)
+        except DBAPIError as error:
+            # Another process recorded the same snapshot, or event, between our look and our insert: look again.
+            if not isinstance(error, IntegrityError) and not is_worth_another_try(error):
+                raise
+            with platform.database.write() as session:
+                record(session)
 
 
 def _record_event(session: Session, platform: Platform, claims: JobClaims, event: EventBody, key: str) -> None:
@@ -76,7 +84,7 @@ def _record_event(session: Session, platform: Platform, claims: JobClaims, event
 
 def _record_done(session: Session, platform: Platform, claims: JobClaims, done: DoneBody) -> None:
     job, at = _job(session, claims.job_id, done.trace_id), platform.clock()
-    attempt = session.get(Attempt, (job.id, claims.attempt), with_for_update=True)
+    attempt = session.get(Attempt, (job.id, claims.attempt))
     if attempt is None:
         raise NotFound(f"job {job.id} has no attempt {claims.attempt}")
     if attempt.done_status is not None:

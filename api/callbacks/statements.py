@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Dialect, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from api.models import Event, Heartbeat, Job
+from api.postgres import without_nul
 
 KEY = ("job_id", "attempt", "epoch", "step")
 ROW = (*KEY, "total_epochs", "total_steps", "progress", "metrics", "extra", "received_at")
@@ -41,7 +42,7 @@ class Statements(Protocol):
     """What the store says to a database, in the transaction of a connection."""
 
     def jobs(self, connection: Connection, ids: Sequence[str]) -> dict[str, JobRow]:
-        """Returns the jobs that there are."""
+        """Returns the jobs that there are, held until the transaction ends: their numbers are given in order."""
         ...
 
     def add(self, connection: Connection, rows: Sequence[Row]) -> int:
@@ -66,13 +67,17 @@ class Statements(Protocol):
 
 
 class CoreStatements:
-    """In SQLAlchemy's words: PostgreSQL, and whatever else may come."""
+    """In SQLAlchemy's words, for either database: what the faster ones below are compared with."""
 
     def __init__(self, dialect: Dialect) -> None:
         beats, jobs = Heartbeat.__table__, Job.__table__
         new = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
-        self._jobs = select(*(jobs.c[name] for name in JobRow._fields)).where(
-            jobs.c.id.in_(bindparam("ids", expanding=True))
+        # In the order of their ids, so that no two writers wait for each other.
+        self._jobs = (
+            select(*(jobs.c[name] for name in JobRow._fields))
+            .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+            .order_by(jobs.c.id)
+            .with_for_update(key_share=True)
         )
         self._add = new(Heartbeat).on_conflict_do_nothing()
         self._warn = new(Event).on_conflict_do_nothing()
@@ -150,14 +155,59 @@ class SqliteStatements(CoreStatements):
         return [rows[start : start + self._CHUNK] for start in range(0, len(rows), self._CHUNK)]
 
 
+class PostgresStatements(CoreStatements):
+    """In PostgreSQL's own: a statement takes all rows as one parameter, so that it is always the same one, prepared."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect)
+        self._add_sql = self._insert_sql("heartbeats", ROW)
+        self._warn_sql = self._insert_sql("events", EVENT)
+        moved = ", ".join(f"{name} = {_read(name)}" for name in FOLLOWED)
+        self._follow_sql = f"UPDATE jobs SET {moved} FROM {_recordset(('job_id', *FOLLOWED))} WHERE jobs.id = v.job_id"
+
+    def add(self, connection: Connection, rows: Sequence[Row]) -> int:
+        return connection.exec_driver_sql(self._add_sql, (_as_parameter(rows),)).rowcount
+
+    def warn(self, connection: Connection, rows: Sequence[Row]) -> None:
+        connection.exec_driver_sql(self._warn_sql, (_as_parameter(rows),))
+
+    def follow(self, connection: Connection, rows: Sequence[Row]) -> None:
+        connection.exec_driver_sql(self._follow_sql, (_as_parameter(rows),))
+
+    @staticmethod
+    def _insert_sql(table: str, names: Sequence[str]) -> str:
+        # In the order in which the rows were given: so are their numbers.
+        given = f"SELECT {', '.join(map(_read, names))} FROM {_recordset(names)}"
+        return f"INSERT INTO {table} ({', '.join(names)}) {given} ON CONFLICT DO NOTHING"
+
+
 def statements_for(dialect: Dialect) -> Statements:
     """Returns the statements that suit a database."""
-    return SqliteStatements(dialect) if dialect.name == "sqlite" else CoreStatements(dialect)
+    return SqliteStatements(dialect) if dialect.name == "sqlite" else PostgresStatements(dialect)
 
 
 def encoded(value: Any) -> str:
     """Returns a value as JSON text."""
     return _ENCODER.encode(value).decode()
+
+
+_TYPES = dict.fromkeys(("job_id", "kind", "level", "event_type", "message", "key"), "text")
+_TYPES |= dict.fromkeys(("metrics", "extra", "data"), "json")
+_TYPES |= dict.fromkeys(("received_at", "created_at", "last_heartbeat_at"), "timestamptz")
+_TYPES |= {"progress": "float8"}
+
+
+def _recordset(names: Sequence[str]) -> str:
+    columns = ", ".join(f"{name} {_TYPES.get(name, 'int8')}" for name in names)
+    return f"json_to_recordset(%s::json) AS v({columns})"
+
+
+def _read(name: str) -> str:
+    return f"v.{name} AT TIME ZONE 'UTC'" if name.endswith("_at") else f"v.{name}"
+
+
+def _as_parameter(rows: Sequence[Row]) -> str:
+    return without_nul(_ENCODER.encode(rows).decode())
 
 
 def _places(names: Sequence[str], rows: Sequence[Row]) -> str:

@@ -19,6 +19,7 @@ from api.callbacks.heartbeats import Answer, Delivery, HeartbeatStore
 from api.callbacks.statements import statements_for
 from api.db import Database
 from api.errors import StorageFull, TiphysError, from_failure
+from api.postgres import is_worth_another_try
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class HeartbeatWriter:
         self._queue: SimpleQueue[list[_Work] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._ending = threading.Lock()
+        self.stored = 0
+        """Heartbeats taken by this process, those that came twice included."""
 
     def start(self) -> None:
         """Starts the thread."""
@@ -103,7 +106,10 @@ class HeartbeatWriter:
         while open_:
             batch, open_ = self._next()
             if batch:
-                self._answer(batch, self._commit([work.delivery for work in batch]))
+                answers = self._commit([work.delivery for work in batch])
+                taken = zip(batch, answers, strict=True)
+                self.stored += sum(len(work.delivery.beats) for work, answer in taken if isinstance(answer, bool))
+                self._answer(batch, answers)
                 for job_id in {work.delivery.job_id for work in batch}:
                     self._notify(job_id)
 
@@ -124,11 +130,11 @@ class HeartbeatWriter:
     def _commit(self, deliveries: Sequence[Delivery]) -> list[Answer]:
         try:
             return self._transaction(deliveries)
-        except IntegrityError:
-            # Another process stored the same key, or deleted the job, between our look and our insert: look again.
-            pass
         except Exception as error:
-            return self._failed(deliveries, error)
+            # Another process deleted the job between our look and our insert; or the connection was lost, and what
+            # may have been stored is not stored twice. Look again.
+            if not isinstance(error, IntegrityError) and not is_worth_another_try(error):
+                return self._failed(deliveries, error)
         try:
             return self._transaction(deliveries)
         except Exception as error:

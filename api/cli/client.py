@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 JOBS = "/api/v1/training/jobs"
 DATASETS = "/api/v1/datasets"
+USER_TOKEN = "TIPHYS_USER_TOKEN"
 
 
 def find_home(given: Path | None) -> Path:
@@ -49,18 +50,21 @@ class Message:
 class Api:
     """The platform's API as seen by the command line."""
 
-    def __init__(self, url: str, token: str, *, home: Path | None = None) -> None:
+    def __init__(
+        self, url: str, token: str, *, home: Path | None = None, token_from: str = USER_TOKEN, patience: float = 30
+    ) -> None:
         import httpx  # 0.15 s that `tiphys --help` does not wait for
 
         self.url = url
         self.home = home
+        self._token_from = token_from
         self._timeout = httpx.Timeout
         self._lost = httpx.TransportError
         try:
             self._http = httpx.Client(
                 base_url=url,
                 headers={"Authorization": f"Bearer {token}"},
-                timeout=httpx.Timeout(30, connect=5),
+                timeout=httpx.Timeout(patience, connect=5),
                 trust_env=home is None,  # a proxy does not lead to what runs on this machine
             )
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
@@ -69,7 +73,8 @@ class Api:
     @classmethod
     def connect(cls, home: Path | None = None) -> Api:
         """Find the API by TIPHYS_URL and TIPHYS_USER_TOKEN, or by what `tiphys up` left in the home folder."""
-        url, token = os.environ.get("TIPHYS_URL"), os.environ.get("TIPHYS_USER_TOKEN")
+        url, token = os.environ.get("TIPHYS_URL"), os.environ.get(USER_TOKEN)
+        token_from = USER_TOKEN
         folder = find_home(home)
         here = not url
         if not url:
@@ -81,8 +86,8 @@ class Api:
                 raise Fault(
                     f"no token for {url}", cure="set TIPHYS_USER_TOKEN to the API's bearer token", exit_code=Exit.USAGE
                 )
-            token = kept.read_text().strip()
-        return cls(url.rstrip("/"), token, home=folder if here else None)
+            token, token_from = kept.read_text().strip(), f"what {kept} holds"
+        return cls(url.rstrip("/"), token, home=folder if here else None, token_from=token_from)
 
     def get(self, path: str, **params: Any) -> Any:
         """GET a JSON answer."""
@@ -91,6 +96,10 @@ class Api:
     def post(self, path: str, body: Any = None, **options: Any) -> Any:
         """POST and return the JSON answer."""
         return self._json("POST", path, **({"json": body} if body is not None else {}), **options)
+
+    def put(self, path: str, body: Any) -> Any:
+        """PUT and return the JSON answer."""
+        return self._json("PUT", path, json=body)
 
     def delete(self, path: str, **params: Any) -> Any:
         """DELETE and return the JSON answer, if any."""
@@ -102,7 +111,7 @@ class Api:
             timeout = self._timeout(None, connect=5)
             # From S3 a file comes by a signed address; the token is not sent there.
             with self._http.stream("GET", path, params=params, timeout=timeout, follow_redirects=True) as answer:
-                _raise_for(answer)
+                self._raise_for(answer)
                 yield from answer.iter_bytes()
         except self._lost as error:
             raise self._unreachable(error) from error
@@ -112,7 +121,7 @@ class Api:
         headers = {"Last-Event-ID": last_id} if last_id else {}
         timeout = self._timeout(30, connect=5)  # the server says something at least every 10 s
         with self._http.stream("GET", f"{JOBS}/{job_id}/stream", headers=headers, timeout=timeout) as answer:
-            _raise_for(answer)
+            self._raise_for(answer)
             yield from _server_sent(answer.iter_lines())
 
     def job_id(self, given: str) -> str:
@@ -139,12 +148,25 @@ class Api:
             raise self._unreachable(error) from error
         except UnicodeEncodeError as error:
             raise Fault("the request holds half a character", cure="write it in UTF-8", exit_code=Exit.USAGE) from error
-        _raise_for(answer)
+        self._raise_for(answer)
         try:
             return answer.json() if answer.content else None
         except ValueError as error:
             what = f"what answers at {self.url} is not Tiphys"
             raise Fault(what, cure=self._cure(), exit_code=Exit.UNREACHABLE) from error
+
+    def _raise_for(self, answer: httpx.Response) -> None:
+        try:
+            return _raise_for(answer)
+        except Fault as fault:
+            if answer.status_code != 401:
+                raise
+            body = fault.body
+        cure = f"set {USER_TOKEN} to the token that platform was started with"
+        if self._token_from == USER_TOKEN:
+            asked = "kubectl get secret tiphys-keys -n NAMESPACE -o jsonpath='{.data.user-token}' | base64 -d"
+            cure = f"on a cluster it is what this prints: {asked}; on this machine unset {USER_TOKEN}: it is found"
+        raise Fault(f"{self._token_from} is not the token of {self.url}", cure=cure, exit_code=Exit.USAGE, body=body)
 
     def _unreachable(self, error: Exception) -> Fault:
         detail = str(error) or type(error).__name__

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from api.cli.client import DATASETS, JOBS, Api, find_home
+from api.cli.datasets.follow import do_task
 from api.cli.fault import Fault
 from api.cli.jobs import follow
 from api.cli.output import Json, console, duration, number, say_json
@@ -48,7 +49,7 @@ def demo(context: typer.Context, json: Json = False) -> None:
         address = start(home, port=0)  # the usual port is somebody else's: any free one will do to look around
     api = Api.connect(home)
     api.post(DATASETS, {"id": DATASET, "path": str(folder)})
-    api.post(f"{DATASETS}/{DATASET}/check", timeout=None)
+    do_task(api, DATASET, "check", {"task": "object_detection"}, json=json)
     job = api.post(JOBS, read_mapping(examples / "digits.yaml"))
     tell(3, f"training {job['framework']}/{job['model']} on it, job {job['id']} (Ctrl-C leaves it running)")
     code = follow(api, job["id"], json=json)

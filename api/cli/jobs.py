@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from api.cli.client import JOBS, Api, part
-from api.cli.fault import Exit, Fault
+from api.cli.checkpoint import download
+from api.cli.client import JOBS, Api
+from api.cli.datasets.shown import short
+from api.cli.datasets.told import conversion_words
+from api.cli.fault import Exit
 from api.cli.output import Json, ago, console, duration, number, plain, say_json, seconds_taken, size, state, table
 from api.cli.output import text as shown
 
@@ -72,12 +74,14 @@ def show(context: typer.Context, id: Id, json: Json = False) -> None:
     spec = found["spec"]
     facts = {
         "model": f"{found['framework']}/{found['model']}  ({found['task']})",
-        "dataset": f"{found['dataset']}  snapshot {found['snapshot_id'] or '-'}",
+        "dataset": dataset_words(found),
+        **conversion_facts(found.get("conversion")),
         "settings": ", ".join(f"{k} {v}" for k, v in spec.get("hyperparameters", {}).items() if v is not None),
         "epoch": epochs(found),
         "best": best(found),
         "took": duration(seconds_taken(found)),
         "labels": ", ".join(f"{k}={v}" for k, v in found["labels"].items()) or None,
+        "workflow": found["links"].get("argo"),
     }
     for name, value in facts.items():
         if value:
@@ -190,7 +194,7 @@ def checkpoints(
     job_id = api.job_id(id)
     answer = api.get(f"{JOBS}/{job_id}/checkpoints")
     if get:
-        return _download(api, job_id, get, answer["items"], to, json=json)
+        return download(api, job_id, get, answer["items"], to, json=json)
     if json:
         return say_json(answer)
     rows = [
@@ -198,30 +202,6 @@ def checkpoints(
         for c in answer["items"]
     ]
     return table(("KIND", "EPOCH", "SIZE", "SHA-256", "METRICS", "URI"), rows)
-
-
-def _download(api: Api, job_id: str, kind: str, items: list[dict[str, Any]], to: Path | None, *, json: bool) -> None:
-    told: dict[str, Any] = next((c for c in items if c["kind"] == kind), {})
-    name = str(told.get("uri", kind)).rsplit("/", 1)[-1] or part(kind)
-    digest = hashlib.sha256()
-    target = (to / name if to and to.is_dir() else to) or Path(name)
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        with partial.open("wb") as file:
-            for piece in api.stream(f"{JOBS}/{job_id}/checkpoints/{part(kind)}"):
-                file.write(piece)
-                digest.update(piece)
-        if told.get("sha256") not in (None, digest.hexdigest()):
-            raise Fault(
-                f"checkpoint {kind} of job {job_id} arrived with another SHA-256 than was recorded",
-                cure="try again: training may have replaced it meanwhile",
-            )
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    if json:
-        return say_json({"kind": kind, "path": str(target), "sha256": digest.hexdigest()})
-    console().print(f"{target} ({size(target.stat().st_size)})", markup=False, soft_wrap=True)
 
 
 @job.command()
@@ -264,6 +244,22 @@ def _act(context: typer.Context, id: str, verb: str, *, json: bool, params: dict
         return say_json(answer)
     said = f": {answer['message']}" if answer["message"] else ""
     console().print(f"job {answer['id']} is ", state(answer["state"]), plain(said), sep="")
+
+
+def dataset_words(found: dict[str, Any]) -> str:
+    """A job's dataset with what it was when the job trained on it: layout, version, snapshot."""
+    taken = found.get("snapshot")
+    if not taken:
+        return f"{found['dataset']}  snapshot {found['snapshot_id'] or '-'}"
+    return (
+        f"{found['dataset']}  {taken['layout'] or ''}  version {short(taken['version_hash'])}  snapshot {taken['id']}"
+    )
+
+
+def conversion_facts(made: dict[str, Any] | None) -> dict[str, str]:
+    """What became of a job's dataset on its way to the trainer."""
+    words = conversion_words(made or {})
+    return {name: words[name] for name in ("split", "converted", "left out", "changed", "proof") if name in words}
 
 
 def epochs(found: dict[str, Any]) -> str:

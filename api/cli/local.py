@@ -28,7 +28,7 @@ def run_here(spec: JobSpec, run: Run, home: Path, *, json: bool) -> Exit:
     settings = prepare_home(read_settings(home))
     images = LocalImages(environments=settings.environments, source=SOURCE, cwd=Path.cwd())
     # A folder of its own: the engine of a running `tiphys up` holds the home folder's.
-    engine = LocalEngine(home / "runs", images=images)
+    engine = LocalEngine(home / "runs", images=images, claims=settings.claims())
     manifest = build(training_workflow(spec, run))
     name = manifest["metadata"]["name"]
     told: dict[str, str] = {}

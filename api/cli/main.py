@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import typer
 
 from api.cli import catalog, datasets, demo, jobs, train, up
 from api.cli.fault import Exit, Fault
+from workflows.version import __version__
 
 # Help as plain text: drawing it with Rich costs 0.4 s, longer than most commands take.
 app = typer.Typer(
@@ -22,7 +24,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},  # every command below takes them over
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"tiphys {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -32,6 +41,9 @@ def options(
         Path | None,
         typer.Option("--home", help="Folder of the platform's state; default: TIPHYS_HOME or the nearest .tiphys."),
     ] = None,
+    version: Annotated[  # answered before any command runs
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Keep what holds for every command."""
     context.obj = home
@@ -53,7 +65,7 @@ def run() -> None:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(Exit.INTERRUPTED)
     except OSError as error:
-        _say(Fault(f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")))
+        _say(Fault(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), cure=_cure_of(error)))
         sys.exit(Exit.FAILED)
     except Exception as error:
         shown = getattr(error, "show", None)
@@ -63,6 +75,14 @@ def run() -> None:
         shown()  # Typer's own usage errors know how to print themselves
         sys.exit(getattr(error, "exit_code", Exit.USAGE))
     sys.exit(code if isinstance(code, int) else Exit.OK)
+
+
+def _cure_of(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space, then try again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT):
+        return "name a place that is there and may be read and written"
+    return ""
 
 
 def _unexpected(error: Exception) -> Fault:

@@ -46,14 +46,16 @@ def say_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print rows under their columns' names."""
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None, right: Sequence[str] = ()
+) -> None:
+    """Print rows under their columns' names; the columns `right` hold numbers."""
     from rich.table import Table
     from rich.text import Text
 
     made = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
     for name in columns:
-        made.add_column(name, overflow="fold")
+        made.add_column(name, overflow="fold", justify="right" if name in right else "left")
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(text(cell)) for cell in row))
     console().print(made)

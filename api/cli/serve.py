@@ -19,10 +19,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli import address
-from api.cli.fault import Fault
+from api.cli.fault import Exit, Fault
 from api.db import Database
 from api.main import create_app
 from api.models import Attempt
+from api.postgres import DatabaseUnusable, is_away, told
 from api.settings import SOURCE, Settings, prepare_home
 
 RESTART_DELAY = 1.0
@@ -37,7 +38,7 @@ def serve(settings: Settings, *, announce: Callable[[Settings], None]) -> None:
         last = address.last_port(home)
         sock = _listen(settings, last)
         try:
-            settings = _prepared(settings.model_copy(update={"port": sock.getsockname()[1]}))
+            settings = prepared(settings.model_copy(update={"port": sock.getsockname()[1]}))
             if last not in (None, settings.port) and (running := _still_running(settings)):
                 print(
                     f"warning: jobs that run ({running}) call port {last} and are not heard on {settings.port}; "
@@ -75,24 +76,35 @@ def _still_running(settings: Settings) -> int:
         database.close()
 
 
-def _prepared(settings: Settings) -> Settings:
+def prepared(settings: Settings) -> Settings:
     """Make home folder and database ready, or say what is broken in them."""
     try:
         settings = prepare_home(settings)
+        database = Database(settings.resolved_database_url())
+    except DatabaseUnusable as error:
+        raise Fault(str(error), cure="correct TIPHYS_DATABASE_URL", exit_code=Exit.USAGE) from error
     except ValueError as error:
         raise Fault(str(error), cure=f"look into {settings.resolved_home()}") from error
-    database = Database(settings.resolved_database_url())
     try:
-        if database.sqlite:  # a shared database is migrated by whoever deploys
-            database.migrate()
+        database.migrate()
     except (SQLAlchemyError, CommandError) as error:
-        raise Fault(
-            f"the database {database.engine.url.render_as_string()} cannot be used: {getattr(error, 'orig', error)}",
-            cure="put back a copy of it, or move it away to begin with no records",
-        ) from error
+        raise _unusable(database, error) from error
     finally:
         database.close()
     return settings
+
+
+def _unusable(database: Database, error: Exception) -> Fault:
+    where = database.engine.url.render_as_string()  # without its password
+    if database.sqlite:
+        cure = "put back a copy of it, or move it away to begin with no records"
+    elif is_away(error):
+        cure = "check TIPHYS_DATABASE_URL: host, port, name, user and password; and that the server is up"
+    elif isinstance(error, CommandError):
+        cure = "it was made by a newer Tiphys: run that one, or a database of its own"
+    else:
+        cure = "its user must own the database, or be allowed to create tables in it"
+    return Fault(f"the database {where} cannot be used: {told(error)}", cure=cure)
 
 
 def _run_api(settings: Settings, sock: socket.socket, home: Path, announce: Callable[[Settings], None]) -> None:

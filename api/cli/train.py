@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.client import JOBS, Api, find_home
+from api.cli.client import JOBS, Api, find_home, part
 from api.cli.fault import Exit, Fault
+from api.cli.last_check import warn
 from api.cli.output import Json, console, plain, say_json, table
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def train(
     ] = None,
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="A dataset's id, a path or a URI.")] = None,
     task: Annotated[str | None, typer.Option(help="For example object_detection; default: the model's.")] = None,
+    snapshot: Annotated[
+        str | None, typer.Option("--snapshot", help="Train on what an earlier job trained on: snap_… of `job show`.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="One setting, as epochs=5 or advanced_config.mosaic=0.")
     ] = None,
@@ -45,12 +49,21 @@ def train(
     json: Json = False,
 ) -> None:
     """Submit a training job."""
-    body = _request(what, file, {"dataset": dataset, "task": task, "name": name, "project": project}, settings or [])
+    given = {"dataset": dataset, "snapshot": snapshot, "task": task, "name": name, "project": project}
+    body = _request(what, file, given, settings or [])
     _absolute_dataset(body, Path.cwd())
+    if not body.get("dataset") and not body.get("snapshot"):
+        cure = "name one: --dataset ID (see: tiphys dataset list), or its folder: --dataset ./DIR"
+        raise Fault("nothing to train on: no dataset is named", cure=cure, exit_code=Exit.USAGE)
     api = Api.connect(context.obj)
+    if body.get("snapshot") and not body.get("dataset"):
+        body["dataset"] = api.get(f"/api/v1/snapshots/{part(str(body['snapshot']))}")["dataset_id"]
     if dry_run:
-        return _show_plan(api.post(JOBS, body, params={"dry_run": "true"}), json=json)
+        plan = api.post(JOBS, body, params={"dry_run": "true"})
+        warn(api, body, json=json)
+        return _show_plan(plan, json=json)
     job = _submit(api, body)
+    warn(api, body, json=json)
     if watching:
         from api.cli.jobs import follow  # see there: the live display is loaded only to be shown
 
@@ -67,7 +80,7 @@ def _submit(api: Api, body: dict[str, Any]) -> dict[str, Any]:
         job: dict[str, Any] = api.post(JOBS, body)
     except Fault as fault:
         named = str(body.get("dataset", ""))
-        if "dataset" in fault.message and named and Path(named).is_dir():
+        if f"no dataset {named!r}" in fault.message and Path(named).is_dir():
             fault.cure = f"there is a folder {named} here: write --dataset ./{named}"
         raise
     return job
@@ -219,7 +232,11 @@ def _run(spec: JobSpec, home: Path, *, job_id: str, must_exist: bool) -> Run:
         dataset_uri=uri,
         storage=storage,
         image_prefix=settings.image_prefix,
+        # A workflow that is printed may go to a cluster, where a claim that nobody made keeps every pod waiting.
+        cache_claim=settings.resolved_cache_claim() if must_exist else settings.cache_claim or None,
+        cache_limit=settings.cache_limit,
         mlflow_tracking_uri=settings.mlflow_tracking_uri,
+        pretrained_source=settings.pretrained_source,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -10,17 +11,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.client import find_home
-from api.cli.fault import Exit, Fault
+from api.cli.client import JOBS, USER_TOKEN, Api, find_home
+from api.cli.fault import Fault
 from api.cli.output import Json, console, say_json
 
 if TYPE_CHECKING:
+    from api.cli.address import Address
     from api.settings import Settings
 
 commands = typer.Typer()
 
 START_LIMIT = 60.0
 """Seconds a detached platform has to answer."""
+GO_ON, WAIT = ("running", "cancelling"), ("pending", "queued")
+"""States of jobs whose processes outlive the platform, and of those that have none yet."""
+NAMED = 10
+"""Jobs named by `tiphys down` of those that go on."""
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="TIPHYS_HOST, or 127.0.0.1")]
 Port = Annotated[
     int | None,
@@ -69,7 +75,9 @@ def up(
             f"[bold]Tiphys is up[/] at {settings.api_url()}  (API reference: {settings.api_url()}/docs)", soft_wrap=True
         )
         out.print(f"  state    {home}", soft_wrap=True)
-        out.print(f"  token    {home / 'token'}", soft_wrap=True)
+        # Where several processes share the records they share the token, too: none lies in the home folder.
+        token = "as TIPHYS_USER_TOKEN says" if settings.shared else home / "token"
+        out.print(f"  token    {token}", soft_wrap=True)
         out.print("  next     tiphys train ultralytics/yolo11n --dataset DIR --watch")
         out.print("  Ctrl-C ends it; what trains goes on, and the next `tiphys up` picks it up again.", soft_wrap=True)
 
@@ -89,8 +97,22 @@ def down(context: typer.Context, json: Json = False) -> None:
     home = find_home(context.obj)
     found = addresses.read(home)
     process = found.process() if found else None
+    elsewhere = os.environ.get("TIPHYS_URL", "").rstrip("/")
+    if elsewhere and (found is None or elsewhere != found.url) and not json:
+        print(
+            f"note: TIPHYS_URL ({elsewhere}) does not count here: `tiphys down` ends that of the home folder {home}",
+            file=sys.stderr,
+        )
     if found is None or process is None:
-        raise Fault(f"no Tiphys is up in {home}", cure="nothing to do", exit_code=Exit.UNREACHABLE)
+        # What was asked for is so.
+        if json:
+            return say_json({"ended": None, "running": [], "waiting": []})
+        return console().print(
+            f"No Tiphys is up in {home}; one in another folder ends with: tiphys --home DIR down",
+            markup=False,
+            soft_wrap=True,
+        )
+    jobs = _open_jobs(found.url, home)
     try:
         process.terminate()
         try:
@@ -102,10 +124,36 @@ def down(context: typer.Context, json: Json = False) -> None:
         pass  # it has just ended by itself
     except psutil.AccessDenied:
         raise Fault(f"Tiphys (pid {found.pid}) belongs to somebody else", cure="end it as that person") from None
+    _say_ended(found, jobs, json=json)
+
+
+def _open_jobs(url: str, home: Path) -> dict[str, str] | None:
+    """The state of each job that has not ended, newest first; None where the platform that is to end does not tell."""
+    kept = home / "token"
+    token = kept.read_text().strip() if kept.exists() else os.environ.get(USER_TOKEN, "")
+    try:
+        answer = Api(url, token, home=home, patience=5).get(JOBS, state=[*GO_ON, *WAIT], limit=200)
+    except Fault:
+        return None  # it ends all the same
+    return {job["id"]: job["state"] for job in answer["items"]}
+
+
+def _say_ended(ended: Address, jobs: dict[str, str] | None, *, json: bool) -> None:
+    running, waiting = ([id for id, state in (jobs or {}).items() if state in states] for states in (GO_ON, WAIT))
     if json:
-        say_json({"ended": found.pid})
-    else:
-        console().print(f"Tiphys at {found.url} (pid {found.pid}) has ended.")
+        known = jobs is not None
+        return say_json(
+            {"ended": ended.pid, "running": running if known else None, "waiting": waiting if known else None}
+        )
+    out = console()
+    out.print(f"Tiphys at {ended.url} (pid {ended.pid}) has ended.")
+    if jobs is None:
+        out.print("Which jobs go on it did not say; the next `tiphys up` finds them.")
+    for names, one, several in ((running, "goes on", "go on"), (waiting, "waits", "wait")):
+        if names:
+            many, them = (f"{len(names)} jobs {several}", "them") if len(names) > 1 else (f"1 job {one}", "it")
+            named = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+            out.print(f"{many}: {named}; the next `tiphys up` finds {them}.", soft_wrap=True)
 
 
 def start(home: Path, *, host: str | None = None, port: int | None = None) -> dict[str, object]:

@@ -16,8 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.client import JOBS, Api, Message
+from api.cli.epochs import Epoch, Epochs, metrics_line
 from api.cli.fault import Exit, Fault
-from api.cli.output import console, duration, number, seconds_taken, state
+from api.cli.output import console, duration, seconds_taken, state
 
 TERMINAL = ("succeeded", "failed", "cancelled")
 PHASES = {
@@ -61,22 +62,21 @@ class View:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.job = job
-        self.metrics: dict[str, float] = _numbers(job["metrics"])
+        self.epochs = Epochs()
         self.away = False
         self.note = ""
 
-    def hear(self, message: Message | None, api: Api) -> None:
-        """Take one message in; a moved state or step is read anew, whole."""
+    def hear(self, message: Message | None, api: Api) -> list[Epoch]:
+        """Take one message in and return the epochs that are over by it; a moved state or step is read anew, whole."""
         self.away = message is None
         if message is None:
-            return
+            return []
         if message.event == "heartbeat":
             known = {
                 k: message.data.get(k) for k in ("epoch", "total_epochs", "progress") if message.data.get(k) is not None
             }
             self.job.update(known)
-            self.metrics.update(_numbers(message.data.get("metrics")))
-            return
+            return list(self.epochs.hear(message.data))
         if message.data.get("kind") == "platform" or message.data.get("level") in ("warning", "error"):
             self.note = message.data["message"]
         if message.data.get("kind") in ("state", "step"):
@@ -86,6 +86,10 @@ class View:
                 if fault.exit_code != Exit.UNREACHABLE:
                     raise
                 self.away = True  # it went between the message and the question
+            # A step that moves ends an epoch that was told of as a whole; one under way it may only interrupt.
+            if self.epochs.current and not self.epochs.current.within:
+                return list(self.epochs.close())
+        return []
 
     def __rich__(self) -> RenderableType:
         job = self.job
@@ -111,8 +115,11 @@ class View:
         parts: list[RenderableType] = [head, steps]
         if job["epoch"] is not None and job["total_epochs"]:
             parts.append(self._bar())
-        if line := metrics_line(self.metrics):
+        now, last = self.epochs.current, self.epochs.last
+        if now and (line := metrics_line(now.metrics)):
             parts.append(Text("  ") + line)
+        if last and last is not now:
+            parts.append(Text(f"  epoch {last.number}: ", style="dim") + metrics_line(last.metrics))
         if self.away:
             parts.append(Text("  the API is away; training goes on without it, waiting…", style="yellow"))
         elif self.note:
@@ -141,21 +148,6 @@ class View:
         return f"ETA {duration(spent * (100 - done) / done)}"
 
 
-def _numbers(metrics: dict[str, Any] | None) -> dict[str, float]:
-    """Without the nulls that stand for NaN."""
-    return {name: value for name, value in (metrics or {}).items() if value is not None}
-
-
-def metrics_line(metrics: dict[str, float]) -> Text:
-    """Loss first, then the metrics of quality."""
-    losses = {k: v for k, v in metrics.items() if k.startswith("train/") and "loss" in k}
-    shown: list[tuple[str, float]] = [("loss", sum(losses.values()))] if losses else []
-    shown += [(k.removeprefix("val/"), v) for k, v in metrics.items() if k.startswith("val/") and "loss" not in k]
-    if not shown:
-        shown = [(k, v) for k, v in metrics.items() if isinstance(v, int | float)][:5]
-    return Text.assemble(*(part for k, v in shown for part in ((f"{k} ", "dim"), (f"{number(v)}  ", "bold"))))
-
-
 def _live(api: Api, job_id: str, out: Console) -> dict[str, Any]:
     view = View(api.get(f"{JOBS}/{job_id}"))
     with Live(view, console=out, refresh_per_second=4, transient=False):
@@ -173,26 +165,26 @@ def _as_lines(api: Api, job_id: str, out: Console) -> dict[str, Any]:
         f"{view.job['name']}  {job_id}  {view.job['framework']}/{view.job['model']} on {view.job['dataset']}",
         markup=False,
     )
-    told_epoch = None
     for message in messages(api, job_id):
         was_away = view.away
-        view.hear(message, api)
+        for epoch in view.hear(message, api):
+            _say_epoch(epoch, out)
         if message is None:
             if not was_away:
                 out.print("  the API is away; training goes on without it, waiting…")
-        elif message.event == "heartbeat":
-            epoch = message.data.get("epoch")
-            if epoch is not None and epoch != told_epoch and (message.data.get("metrics") or {}):
-                told_epoch = epoch
-                out.print(
-                    f"  epoch {epoch}/{message.data.get('total_epochs') or '?'}  {metrics_line(view.metrics)}",
-                    markup=False,
-                )
-        elif message.data.get("kind") != "trainer" or message.data.get("level") != "info":
+        elif message.event != "heartbeat" and (
+            message.data.get("kind") != "trainer" or message.data.get("level") != "info"
+        ):
             out.print(f"  {message.data['event_type']}: {message.data['message']}", markup=False)
+    for epoch in view.epochs.close():
+        _say_epoch(epoch, out)
     view.job = api.get(f"{JOBS}/{job_id}")
     _verdict(view.job, out)
     return view.job
+
+
+def _say_epoch(epoch: Epoch, out: Console) -> None:
+    out.print(f"  epoch {epoch.number}/{epoch.total or '?'}  {metrics_line(epoch.metrics)}", markup=False)
 
 
 def _as_json(api: Api, job_id: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from api.errors import NotFound
+from api.jobs.queries import taken_of
 from api.jobs.status import TERMINAL
 from api.models import Dataset, Job, Snapshot
 from workflows.problems import suggest
@@ -30,18 +31,29 @@ def one(session: Session, dataset_id: str) -> Dataset:
 
 def snapshots(session: Session, dataset_id: str) -> Sequence[Snapshot]:
     """Returns the snapshots that were taken of a dataset, newest first."""
-    of_it = select(Snapshot).where(Snapshot.dataset_id == dataset_id)
+    of_it = select(Snapshot).where(taken_of(dataset_id))
     return session.scalars(of_it.order_by(Snapshot.created_at.desc(), Snapshot.id)).all()
 
 
 def snapshot(session: Session, dataset_id: str, snapshot_id: str) -> Snapshot:
     """Returns one snapshot of a dataset; raises NotFound."""
     one(session, dataset_id)
-    found = session.get(Snapshot, snapshot_id)
-    if found is None or found.dataset_id != dataset_id:
+    found = session.scalar(select(Snapshot).where(Snapshot.id == snapshot_id, taken_of(dataset_id)))
+    if found is None:
         known = [item.id for item in snapshots(session, dataset_id)]
-        cure = suggest(snapshot_id, known) if known else "train a job on it: each takes a snapshot of what it sees"
+        cure = f"{suggest(snapshot_id, known)}; see them: tiphys dataset snapshots {dataset_id}"
+        cure = cure if known else "train a job on it: each takes a snapshot of what it sees"
         raise NotFound(f"dataset {dataset_id!r} has no snapshot {snapshot_id!r}", cure=cure)
+    return found
+
+
+def any_snapshot(session: Session, snapshot_id: str) -> Snapshot:
+    """Returns a snapshot of whichever dataset; raises NotFound."""
+    found = session.get(Snapshot, snapshot_id)
+    if found is None:
+        raise NotFound(
+            f"there is no snapshot {snapshot_id!r}", cure="see those of a dataset: tiphys dataset snapshots ID"
+        )
     return found
 
 

@@ -1,11 +1,11 @@
-"""`/api/v1/datasets`: register by upload, path or URI, list, show, check, forget."""
+"""`/api/v1/datasets`: register by upload, path or URI, list, show, forget; their split and snapshots."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -21,6 +21,7 @@ from api.datasets.schemas import (
     DatasetUpload,
     SnapshotDetail,
     SnapshotList,
+    SplitRequest,
 )
 from api.datasets.upload import received
 from api.models import Dataset, Snapshot
@@ -29,6 +30,10 @@ from api.problems import problems
 
 router = APIRouter(
     prefix="/api/v1/datasets", tags=["datasets"], dependencies=[Depends(require_user)], responses=problems(401)
+)
+
+snapshots_router = APIRouter(
+    prefix="/api/v1/snapshots", tags=["datasets"], dependencies=[Depends(require_user)], responses=problems(401)
 )
 
 _UPLOAD_SCHEMA = DatasetUpload.model_json_schema()
@@ -57,7 +62,7 @@ async def add_dataset(request: Request, platform: PlatformOf) -> Dataset:
             told,
         ):
             return await run_in_threadpool(
-                service.add_upload, platform, file, id=told.id or PurePath(name).stem, name=told.name
+                service.add_upload, platform, file, id=told.id or PurePath(name).stem, name=told.name, called=name
             )
     try:
         asked = DatasetReference.model_validate(read_object(await body_of(request)))
@@ -82,14 +87,10 @@ def show_dataset(dataset_id: str, platform: PlatformOf) -> Dataset:
         return queries.one(session, dataset_id)
 
 
-@router.post("/{dataset_id}/check", response_model=DatasetDetail, responses=problems(404, 422, 503))
-def check_dataset(
-    dataset_id: str,
-    platform: PlatformOf,
-    task: Annotated[str | None, Query(description="default: object_detection", max_length=64)] = None,
-) -> Dataset:
-    """Check a dataset for everything that training would stumble over, and keep the report."""
-    return service.check(platform, dataset_id, task=task)
+@router.put("/{dataset_id}/split", response_model=DatasetDetail, responses=problems(404, 409, 422))
+def set_split(dataset_id: str, asked: SplitRequest, platform: PlatformOf) -> Dataset:
+    """Set how jobs that leave it to the dataset divide its images; null goes back to what its own files say."""
+    return service.set_split(platform, dataset_id, asked.split)
 
 
 @router.delete("/{dataset_id}", status_code=204, responses=problems(404, 409))
@@ -111,3 +112,10 @@ def show_snapshot(dataset_id: str, snapshot_id: str, platform: PlatformOf) -> Sn
     """Show a snapshot with the ids of its images, split by split."""
     with platform.database.read() as session:
         return queries.snapshot(session, dataset_id, snapshot_id)
+
+
+@snapshots_router.get("/{snapshot_id}", response_model=SnapshotDetail, responses=problems(404))
+def find_snapshot(snapshot_id: str, platform: PlatformOf) -> Snapshot:
+    """Show a snapshot by its id alone: it names its dataset."""
+    with platform.database.read() as session:
+        return queries.any_snapshot(session, snapshot_id)

@@ -1,25 +1,30 @@
-"""Registers, checks and forgets datasets."""
+"""Registers and forgets datasets."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from api.datasets import queries
-from api.datasets.check import run_check
+from api.datasets import queries, tasks
+from api.datasets.outputs import adopt_file
 from api.datasets.place import check_zip, dataset_id, referenced
 from api.datasets.schemas import DatasetReference
-from api.errors import Conflict
+from api.errors import Conflict, TiphysError
 from api.models import Dataset
 from api.platform import Platform
-from workflows.keys import dataset_zip
+from workflows.keys import dataset_outputs_prefix, dataset_zip
 
 _uploading: set[tuple[str, str]] = set()
 _uploading_lock = threading.Lock()
+
+LAST_SEEN = ("layout", "task", "classes", "counts", "version_hash", "check_report", "checked_at")
+"""What a check saw; nothing of it holds for other data."""
 
 
 def add_reference(platform: Platform, asked: DatasetReference) -> Dataset:
@@ -34,62 +39,69 @@ def add_reference(platform: Platform, asked: DatasetReference) -> Dataset:
     return _register(platform, made_id, name=asked.name or made_id, uri=uri, source="reference")
 
 
-def add_upload(platform: Platform, file: Path, *, id: str, name: str | None) -> Dataset:
-    """Keeps an uploaded zip in storage and registers it; where anything fails nothing stays behind.
+def add_upload(platform: Platform, file: Path, *, id: str, name: str | None, called: str = "the file") -> Dataset:
+    """Takes an uploaded zip into storage and registers it; where anything fails nothing stays behind.
 
     Raises:
         Invalid: it is no zip. Conflict: the id is taken. StorageFull, Unavailable: storage did not take it.
     """
     made_id = dataset_id(id)
     with _alone(platform, made_id):
-        uri = platform.storage.target.uri(dataset_zip(made_id))
         with platform.database.read() as session:
             _may_register(platform, session.get(Dataset, made_id), made_id, None)
-        check_zip(file, field="file")
-        stored = platform.storage.write_file(dataset_zip(made_id), file)
-        assert stored.uri == uri
-        return _register(platform, made_id, name=name or made_id, uri=uri, source="upload")
-
-
-def check(platform: Platform, dataset_id: str, *, task: str | None) -> Dataset:
-    """Checks a dataset with the convert step's own rules, and keeps the report.
-
-    Raises:
-        NotFound: there is no such dataset. Invalid: there is no such task, or the data cannot be fetched.
-        Unavailable: the checker cannot run here, or took too long.
-    """
-    with platform.database.read() as session:
-        found = queries.one(session, dataset_id)
-    report = run_check(platform, found.uri, dataset_id=dataset_id, task=task)
-    with platform.database.write() as session:
-        row = queries.one(session, dataset_id)
-        if row.uri != found.uri:
-            raise Conflict(f"dataset {dataset_id!r} was replaced while it was checked", cure="check it again")
-        row.check_report, row.checked_at = report, platform.clock()
-        row.layout, row.task, row.classes = report.get("layout"), report.get("task"), report.get("classes")
-        row.counts, row.version_hash = report.get("counts"), report.get("dataset_version_hash")
-        return row
+        check_zip(file, field="file", called=called)
+        uri = adopt_file(platform.storage, file, key=dataset_zip(made_id))
+        try:
+            return _register(platform, made_id, name=name or made_id, uri=uri, source="upload")
+        except BaseException:
+            with contextlib.suppress(TiphysError):  # what is told is why the record failed
+                platform.storage.delete(dataset_zip(made_id))
+            raise
 
 
 def delete(platform: Platform, dataset_id: str) -> None:
-    """Forgets a dataset; an uploaded one goes from storage, a referenced one stays where its owner keeps it.
+    """Forgets a dataset; what lies in our storage goes, a referenced one stays where its owner keeps it.
 
     Raises:
-        NotFound: there is no such dataset. Conflict: jobs that have not ended train on it.
+        NotFound: there is no such dataset. Conflict: jobs or tasks that have not ended use it.
     """
-    with platform.database.read() as session:
+    with platform.database.write() as session:
         dataset = queries.one(session, dataset_id)
-        jobs = queries.unfinished_jobs(session, dataset)
-    if jobs:
-        few = ", ".join(jobs[:5]) + (f" and {len(jobs) - 5} more" if len(jobs) > 5 else "")
-        raise Conflict(
-            f"dataset {dataset_id!r} is in use by {few}", cure="wait until they have ended, or cancel them first"
-        )
-    if dataset.source == "upload":
-        # First the object: what fails in between is a dataset without data, which can be deleted again.
-        platform.storage.delete(dataset_zip(dataset_id))
+        users = [f"job {id}" for id in queries.unfinished_jobs(session, dataset)]
+        users += [f"its {task.kind} task {task.id}" for task in tasks.open_tasks(session, dataset_id)]
+        if users:
+            few = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
+            raise Conflict(
+                f"dataset {dataset_id!r} is in use by {few}", cure="wait until they have ended, or cancel them first"
+            )
+        # From here on nothing begins on it; where the removal breaks off, it is asked for again.
+        dataset.deleting = True
+    _remove_files(platform, dataset)
+    platform.storage.delete_prefix(dataset_outputs_prefix(dataset_id))
     with platform.database.write() as session:
         session.delete(queries.one(session, dataset_id))
+
+
+def set_split(platform: Platform, dataset_id: str, split: Mapping[str, Any] | None) -> Dataset:
+    """Keeps the split that a dataset's jobs use where they leave it to the dataset; raises Invalid."""
+    # The same words, and the same errors, as a task that resolves it first.
+    asked = tasks.understood("split", {"split": split, "save": split is not None})
+    with platform.database.write() as session:
+        row = tasks.usable(session, dataset_id)
+        row.split = asked.get("split")
+        return row
+
+
+def _remove_files(platform: Platform, dataset: Dataset) -> None:
+    if dataset.source == "upload":
+        platform.storage.delete(dataset_zip(dataset.id))
+    elif dataset.source == "repaired":
+        root = platform.storage.target.uri("datasets/")
+        key = dataset.uri.removeprefix(root)
+        if dataset.uri.startswith(root) and key.strip("/"):
+            platform.storage.delete_prefix(f"datasets/{key}")
+        if dataset.origin == platform.storage.target.uri(dataset_zip(dataset.id)):
+            platform.storage.delete(dataset_zip(dataset.id))
 
 
 def _register(platform: Platform, made_id: str, *, name: str, uri: str, source: str) -> Dataset:
@@ -100,10 +112,11 @@ def _register(platform: Platform, made_id: str, *, name: str, uri: str, source: 
                 assert row is not None
                 return row
             if row is None:
-                row = Dataset(id=made_id)
+                row = Dataset(id=made_id, deleting=False)
                 session.add(row)
             row.name, row.uri, row.source, row.created_at = name, uri, source, platform.clock()
-            for column in ("layout", "task", "classes", "counts", "version_hash", "check_report", "checked_at"):
+            row.origin = row.split = None
+            for column in LAST_SEEN:
                 setattr(row, column, None)
             session.flush()
             return row
@@ -115,7 +128,9 @@ def _may_register(platform: Platform, row: Dataset | None, made_id: str, uri: st
     """Tells whether a row must be written; False where it is there already; raises Conflict."""
     if row is None:
         return True
-    if row.uri == uri:
+    if row.deleting:
+        raise _taken(made_id, "it is being deleted")
+    if uri is not None and uri in (row.uri, row.origin):
         return False
     # The data of a dataset may vanish under us; its id is then free for data that is there.
     if platform.storage.local_path(row.uri) is not None and not platform.storage.exists(row.uri):

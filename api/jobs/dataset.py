@@ -1,8 +1,9 @@
-"""Finds the dataset a job asks for: a registered id, a path on this machine, or a URI."""
+"""Finds the dataset a job asks for, by id, path or URI; and the snapshot and the split that go with it."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,7 +11,11 @@ from api.artifacts.storage import Storage
 from api.db import Database
 from api.errors import Invalid
 from api.jobs import queries
+from api.models import Dataset, Snapshot
+from workflows.environment import dataset_id
 from workflows.problems import near
+from workflows.spec import JobSpec
+from workflows.split import Split
 
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -19,6 +24,65 @@ class DatasetUnknown(Invalid):
     """A job asks for a dataset that is not there."""
 
     code = "dataset_unknown"
+
+
+class SnapshotUnknown(Invalid):
+    """A job asks for a snapshot that is not there, or that is of another dataset."""
+
+    code = "snapshot_unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What a job trains on."""
+
+    spec: JobSpec
+    """The job's, with the dataset's own split where it leaves it to the dataset."""
+    uri: str
+    registered: str | None
+    """The dataset's id, where it was named by one."""
+    snapshot_id: str | None
+
+
+def choose(database: Database, storage: Storage, spec: JobSpec) -> Chosen:
+    """Returns what a resolved job trains on.
+
+    Raises:
+        DatasetUnknown, SnapshotUnknown: the message names what is missing and the cure.
+        Unavailable: the storage that should hold it cannot be asked.
+    """
+    row = _registered(database, storage, spec.dataset) if _is_id(spec.dataset) else None
+    uri = row.uri if row is not None else resolve_dataset(database, storage, spec.dataset)
+    if spec.snapshot is not None:
+        _check_snapshot(database, spec.snapshot, dataset_id(spec.dataset))
+    elif row is not None and row.split:
+        # Written into the job, so that its record says how it was divided whatever becomes of the dataset's own.
+        spec = spec.model_copy(update={"split": spec.split.over(Split.model_validate(row.split))})
+    return Chosen(spec=spec, uri=uri, registered=row.id if row is not None else None, snapshot_id=spec.snapshot)
+
+
+def _check_snapshot(database: Database, snapshot_id: str, of: str) -> None:
+    with database.read() as session:
+        found = session.get(Snapshot, snapshot_id)
+        known = queries.snapshot_ids(session, of) if found is None else []
+        foreign = found is not None and queries.foreign_snapshot(session, found, of)
+    if found is None:
+        some = f"take one of dataset {of}: {', '.join(known)}" if known else "leave it out: the job then takes one"
+        cure = f"{some} (tiphys dataset snapshots {of})"
+        message = f"there is no snapshot {snapshot_id}"
+    elif foreign:
+        message, cure = (
+            f"snapshot {snapshot_id} is of dataset {found.dataset_id!r}",
+            f"write dataset: {found.dataset_id}",
+        )
+    else:
+        return
+    problem = {"field": "snapshot", "message": message, "cure": cure}
+    raise SnapshotUnknown(f"snapshot: {message}", cure=cure, errors=[problem])
+
+
+def _is_id(dataset: str) -> bool:
+    return _ID.fullmatch(dataset) is not None
 
 
 def resolve_dataset(database: Database, storage: Storage, dataset: str) -> str:
@@ -32,14 +96,20 @@ def resolve_dataset(database: Database, storage: Storage, dataset: str) -> str:
         return _in_bucket(storage, dataset)
     if dataset.startswith(("file://", "/", "~")):
         return _on_disk(storage, dataset)
-    if not _ID.fullmatch(dataset):
+    if not _is_id(dataset):
         raise _unknown(
             f"{dataset!r} is neither a dataset's id, nor an absolute path, nor a URI",
             "write the absolute path, or register it: tiphys dataset add",
         )
+    return _registered(database, storage, dataset).uri
+
+
+def _registered(database: Database, storage: Storage, dataset: str) -> Dataset:
     with database.read() as session:
         found = queries.dataset(session, dataset)
         known = queries.dataset_ids(session) if found is None else []
+    if found is not None and found.deleting:
+        raise _unknown(f"dataset {dataset!r} is being deleted", "register it anew: tiphys dataset add PATH")
     if found is not None:
         # Asking a bucket costs a round trip a submit: there the download step is the one to notice.
         if storage.local_path(found.uri) is not None and not storage.exists(found.uri):
@@ -47,7 +117,7 @@ def resolve_dataset(database: Database, storage: Storage, dataset: str) -> str:
                 f"dataset {dataset!r} is registered, but there is nothing left at {found.uri}",
                 f"put its files back, or register it anew: tiphys dataset add PATH --id {dataset}",
             )
-        return found.uri
+        return found
     alike = near(dataset, known)
     meant = f"did you mean {' or '.join(alike)}? Otherwise " if alike else ""
     raise _unknown(
@@ -87,6 +157,11 @@ def _in_bucket(storage: Storage, dataset: str) -> str:
     if storage.exists(uri):
         return uri
     raise _unknown(f"there is nothing at {uri}", "correct the URI, or upload the dataset: tiphys dataset add PATH")
+
+
+def vanished(dataset: str) -> DatasetUnknown:
+    """Returns the refusal of a dataset that was deleted or replaced since it was looked up."""
+    return _unknown(f"dataset {dataset!r} was deleted or replaced at this very moment", "submit the job again")
 
 
 def _unknown(message: str, cure: str) -> DatasetUnknown:

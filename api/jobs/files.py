@@ -1,4 +1,4 @@
-"""Where the logs of a job's steps lie: in the home folder while they grow, in storage afterwards."""
+"""Where the logs of a job's steps lie: in the home folder or in pieces in storage while they grow, whole afterwards."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from api.artifacts.storage import Storage
+from api.artifacts.storage import Listed
+from api.errors import NotFound
 from api.settings import Settings
 from workflows.keys import logs_prefix
 
 _LOG = re.compile(r"(?P<step>[A-Za-z0-9_-]+)(?:\.(?P<number>\d+))?\.log")
+_PIECE = re.compile(r"(?P<log>.+\.log)\.from-(?P<start>\d{12})")
 
 
 def log_folder(settings: Settings, job_id: str, attempt: int | None = None) -> Path:
@@ -24,6 +26,28 @@ def log_folder(settings: Settings, job_id: str, attempt: int | None = None) -> P
 def kept_logs(job_id: str, attempt: int) -> str:
     """Returns the prefix under which an attempt's logs are kept in storage."""
     return f"{logs_prefix(job_id)}attempt-{attempt}/"
+
+
+def piece_name(log: str, start: int) -> str:
+    """Returns the name of the piece of a growing log that begins with its byte `start`."""
+    return f"{log}.from-{start:012d}"
+
+
+def is_piece(name: str) -> bool:
+    """Tells whether an object is a piece of a growing log."""
+    return _PIECE.fullmatch(name) is not None
+
+
+class Shelf(Protocol):
+    """What is asked of storage to read a log."""
+
+    def list(self, prefix: str) -> list[Listed]:
+        """Lists the objects whose key begins with `prefix`."""
+        ...
+
+    def open_read(self, uri: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yields an object's bytes; raises NotFound where there is none."""
+        ...
 
 
 class LogFile(Protocol):
@@ -65,10 +89,41 @@ class Growing:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A log in storage."""
+class InPieces:
+    """A log that grows in storage: pieces, each named by where it begins; the last one is written anew as it grows."""
 
-    storage: Storage
+    storage: Shelf
+    name: str
+    whole: str
+    """The URI under which it will lie as one object: then the pieces go."""
+    pieces: tuple[tuple[int, Listed], ...]
+
+    def size(self) -> int:
+        end = 0
+        for begin, piece in self.pieces:
+            if begin <= end:
+                end = max(end, begin + piece.size)
+        return end
+
+    def read(self, start: int, end: int) -> Iterator[bytes]:
+        for begin, piece in self.pieces:
+            upto = min(end, begin + piece.size)
+            try:
+                if begin <= start < upto:
+                    for chunk in self.storage.open_read(piece.uri, start=start - begin, end=upto - begin):
+                        start += len(chunk)
+                        yield chunk
+            except NotFound:
+                # Since it was listed it has become one object.
+                yield from self.storage.open_read(self.whole, start=start, end=end)
+                return
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A log in storage, whole."""
+
+    storage: Shelf
     uri: str
     name: str
     length: int
@@ -85,24 +140,32 @@ def growing(folder: Path, step: str) -> list[LogFile]:
     return _of_step([Growing(path) for path in folder.glob("*.log")], step) if folder.is_dir() else []
 
 
-def kept(storage: Storage, job_id: str, attempt: int, step: str) -> list[LogFile]:
+def kept(storage: Shelf, job_id: str, attempt: int, step: str) -> list[LogFile]:
     """Returns a step's logs in storage, in the order of the tries."""
-    return _of_step(_kept(storage, job_id, attempt), step)
+    return _of_step(all_kept(storage, job_id, attempt), step)
 
 
-def steps_with_logs(storage: Storage, folder: Path, job_id: str, attempt: int) -> list[str]:
+def steps_with_logs(storage: Shelf, folder: Path, job_id: str, attempt: int) -> list[str]:
     """Returns the names of the steps that have a log at all."""
     names = [path.name for path in folder.glob("*.log")] if folder.is_dir() else []
-    names += [file.name for file in _kept(storage, job_id, attempt)]
+    names += [file.name for file in all_kept(storage, job_id, attempt)]
     return sorted({match["step"] for name in names if (match := _LOG.fullmatch(name))})
 
 
-def _kept(storage: Storage, job_id: str, attempt: int) -> list[Kept]:
-    return [
-        Kept(storage, f.uri, f.name, f.size)
-        for f in storage.list(kept_logs(job_id, attempt))
-        if f.name.endswith(".log")
-    ]
+def all_kept(storage: Shelf, job_id: str, attempt: int) -> list[Kept | InPieces]:
+    """Returns an attempt's logs in storage; one that lies there whole counts, whatever is left of its pieces."""
+    whole: dict[str, Kept | InPieces] = {}
+    pieces: dict[str, list[tuple[int, Listed]]] = {}
+    for found in storage.list(kept_logs(job_id, attempt)):
+        if found.name.endswith(".log"):
+            whole[found.name] = Kept(storage, found.uri, found.name, found.size)
+        elif match := _PIECE.fullmatch(found.name):
+            pieces.setdefault(match["log"], []).append((int(match["start"]), found))
+    for name, parts in pieces.items():
+        ordered = tuple(sorted(parts, key=lambda part: part[0]))
+        uri = ordered[0][1].uri.removesuffix(ordered[0][1].name) + name
+        whole.setdefault(name, InPieces(storage, name, uri, ordered))
+    return list(whole.values())
 
 
 def _of_step(files: Sequence[LogFile], step: str) -> list[LogFile]:

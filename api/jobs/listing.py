@@ -60,7 +60,9 @@ def list_jobs(platform: Platform, query: ListQuery) -> JobPage:
 def get_job(platform: Platform, job_id: str) -> JobView:
     """Returns a job with everything that is known of it; raises NotFound."""
     with platform.database.read() as session:
-        return views.detail(session, queries.job_by_id(session, job_id), now=platform.clock())
+        return views.detail(
+            session, queries.job_by_id(session, job_id), now=platform.clock(), settings=platform.settings
+        )
 
 
 def _state(word: str) -> State:

@@ -17,6 +17,8 @@ from api.platform import Platform
 BLOCK_BYTES = 1 << 16
 FOLLOW_SECONDS = 0.5
 """How often a followed log is looked at."""
+FOLLOW_STORAGE_SECONDS = 2.0
+"""How often one that grows in storage is: each look is a request, and it grows every few seconds at most."""
 
 
 @dataclass
@@ -36,12 +38,17 @@ class LogView:
         self.attempt = attempt
         self.step = step
         self.folder = files.log_folder(platform.settings, job_id, attempt)
+        # Of several processes one brings the logs: all others find them in storage alone.
+        self.in_storage = platform.settings.shared
 
     def files(self) -> list[LogFile]:
         """Returns the files there are by now; those in storage where the home folder has none any more."""
-        return files.growing(self.folder, self.step) or files.kept(
-            self.platform.storage, self.job_id, self.attempt, self.step
-        )
+        return self._growing() or files.kept(self.platform.storage, self.job_id, self.attempt, self.step)
+
+    def _growing(self) -> list[LogFile]:
+        if self.in_storage:
+            return files.kept(self.platform.storage, self.job_id, self.attempt, self.step)
+        return files.growing(self.folder, self.step)
 
     def read(self, found: Sequence[LogFile], at: Position) -> Iterator[bytes]:
         """Yields what lies behind a position up to the present end, and moves the position along."""
@@ -55,7 +62,7 @@ class LogView:
 
     async def follow(self, at: Position, *, kept: Sequence[LogFile]) -> AsyncIterator[bytes]:
         """Yields what lies behind a position and what is appended, until the attempt is closed and all was told."""
-        if kept and not isinstance(kept[0], files.Growing):
+        if kept and not self.in_storage and not isinstance(kept[0], files.Growing):
             # It lies in storage: the attempt has ended, and nothing is appended any more.
             async for piece in iterate_in_threadpool(self.read(kept, at)):
                 yield piece
@@ -70,13 +77,17 @@ class LogView:
                 pieces = await run_sync(self._grown, at)
             if closed or self.platform.wake.closed:
                 return
-            await self.platform.wake.wait(self.job_id, seconds=FOLLOW_SECONDS)
+            if self.in_storage:
+                # Not at every news of the job: what rings is a heartbeat, and nothing has come to storage by it.
+                await self.platform.wake.wait(f"logs of {self.job_id}", seconds=FOLLOW_STORAGE_SECONDS)
+            else:
+                await self.platform.wake.wait(self.job_id, seconds=FOLLOW_SECONDS)
 
     def _grown(self, at: Position, *, most: int = 1 << 22) -> list[bytes]:
         """Returns the next few megabytes: a slow client must not make us hold a whole log."""
         pieces: list[bytes] = []
         size = 0
-        found = files.growing(self.folder, self.step)
+        found = self._growing()
         for piece in self.read(found, at):
             pieces.append(piece)
             size += len(piece)

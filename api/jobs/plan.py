@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.jobs.dataset import resolve_dataset
+from api.jobs.dataset import choose
 from api.jobs.schemas import DryRun, Plan
 from api.jobs.steps import steps_of
 from api.platform import Platform
@@ -20,17 +20,21 @@ def dry_run(platform: Platform, request: Mapping[str, Any]) -> DryRun:
     from workflows.manifest import build
     from workflows.training import training_workflow
 
-    spec = JobSpec.from_mapping(request).resolved()
-    uri = resolve_dataset(platform.database, platform.storage, spec.dataset)
+    chosen = choose(platform.database, platform.storage, JobSpec.from_mapping(request).resolved())
+    spec, uri = chosen.spec, chosen.uri
     settings, job_id = platform.settings, new_job_id()
     run = Run(
         job_id=job_id,
         trace_id=new_trace_id(),
         dataset_uri=uri,
         storage=platform.storage.target,
+        snapshot_id=chosen.snapshot_id,
         backend_url=settings.api_url(),
         mlflow_tracking_uri=settings.mlflow_tracking_uri,
+        pretrained_source=settings.pretrained_source,
         image_prefix=settings.image_prefix,
+        cache_claim=settings.resolved_cache_claim(),
+        cache_limit=settings.cache_limit,
     )
     manifest = build(training_workflow(spec, run))
     plan = Plan(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from api.errors import NotFound
-from api.models import Attempt, Checkpoint, Dataset, Event, Heartbeat, Job
+from api.models import Attempt, Checkpoint, Dataset, Event, Heartbeat, Job, Snapshot
 
 PAGE = 2000
 """Heartbeats read at a time where all are wanted."""
@@ -56,6 +57,20 @@ _PULSE = (
     )
     .join(Attempt, and_(Attempt.job_id == Job.id, Attempt.number == Job.attempt))
     .where(Job.id == bindparam("job_id"))
+)
+
+
+_PULSES = (
+    select(
+        Job.id,
+        Job.state,
+        Job.reason,
+        Attempt.closed,
+        select(func.max(Event.id)).where(Event.job_id == Job.id).correlate(Job).scalar_subquery(),
+        select(func.max(Heartbeat.seq)).where(Heartbeat.job_id == Job.id).correlate(Job).scalar_subquery(),
+    )
+    .join(Attempt, and_(Attempt.job_id == Job.id, Attempt.number == Job.attempt))
+    .where(Job.id.in_(bindparam("job_ids", expanding=True)))
 )
 
 
@@ -167,6 +182,12 @@ def pulse(session: Session, job_id: str) -> Pulse | None:
     return None if row is None else Pulse(row[0], row[1], row[2], row[3] or 0, row[4] or 0)
 
 
+def pulses(session: Session, job_ids: Sequence[str]) -> dict[str, Pulse]:
+    """Returns how several jobs stand, in one statement."""
+    rows = session.connection().execute(_PULSES, {"job_ids": list(job_ids)})
+    return {row[0]: Pulse(row[1], row[2], row[3], row[4] or 0, row[5] or 0) for row in rows}
+
+
 def first_and_last_epoch(session: Session, job_id: str, attempt: int) -> tuple[Heartbeat, Heartbeat] | None:
     """Returns an attempt's heartbeats of its first and its newest epoch, None where it told of none."""
     mine = and_(Heartbeat.job_id == job_id, Heartbeat.attempt == attempt, Heartbeat.epoch >= 0)
@@ -179,6 +200,46 @@ def first_and_last_epoch(session: Session, job_id: str, attempt: int) -> tuple[H
 def dataset(session: Session, dataset_id: str) -> Dataset | None:
     """Returns a registered dataset."""
     return session.get(Dataset, dataset_id)
+
+
+def dataset_stands(session: Session, dataset_id: str, uri: str) -> bool:
+    """Tells whether a dataset is registered at a place and not being deleted; it stays so until the commit."""
+    query = select(Dataset.deleting).where(Dataset.id == dataset_id, Dataset.uri == uri)
+    return session.scalar(query.with_for_update(read=True)) is False
+
+
+def taken_of(dataset_id: str) -> ColumnElement[bool]:
+    """Returns what holds for the snapshots of a dataset.
+
+    A snapshot is named by its content and recorded once: the same data below a second id has the first one's.
+    """
+    of_its_jobs = select(Job.snapshot_id).where(Job.dataset == dataset_id, Job.snapshot_id.is_not(None))
+    return or_(Snapshot.dataset_id == dataset_id, Snapshot.id.in_(of_its_jobs))
+
+
+def snapshot_ids(session: Session, dataset_id: str) -> list[str]:
+    """Returns the ids of a dataset's newest snapshots, at most five."""
+    of_it = select(Snapshot.id).where(taken_of(dataset_id))
+    return list(session.scalars(of_it.order_by(Snapshot.created_at.desc(), Snapshot.id).limit(5)))
+
+
+def foreign_snapshot(session: Session, snapshot: Snapshot, dataset_id: str) -> bool:
+    """Tells whether a snapshot is of another dataset that is still registered: of one that has gone it may be any's."""
+    taken = session.scalar(select(Snapshot.id).where(Snapshot.id == snapshot.id, taken_of(dataset_id)))
+    return taken is None and session.get(Dataset, snapshot.dataset_id) is not None
+
+
+def snapshot(session: Session, snapshot_id: str | None) -> Snapshot | None:
+    """Returns what a job trains on, once that is known."""
+    return session.get(Snapshot, snapshot_id) if snapshot_id else None
+
+
+def conversion(session: Session, job: Job) -> dict[str, Any] | None:
+    """Returns what the convert step of a job last told of its work."""
+    told = select(Event.data).where(Event.job_id == job.id, Event.event_type == "dataset_converted")
+    data = session.scalar(told.order_by(Event.id.desc()).limit(1))
+    made = data.get("conversion") if isinstance(data, dict) else None
+    return made if isinstance(made, dict) else None
 
 
 def dataset_ids(session: Session) -> list[str]:

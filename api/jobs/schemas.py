@@ -66,8 +66,25 @@ class JobSummary(BaseModel):
     primary_metric: PrimaryMetricView | None
 
 
+class SnapshotOfJob(BaseModel):
+    """What a job trains on."""
+
+    model_config = _ROW
+
+    id: str
+    dataset_id: str
+    version_hash: str
+    layout: str | None
+    classes: list[Any]
+    counts: JsonObject
+    images: dict[str, int] = Field(description="how many train, validate and test")
+
+
 class JobView(JobSummary):
     """A job with everything that is known of it."""
+
+    snapshot: SnapshotOfJob | None = Field(description="null until the dataset was converted")
+    conversion: JsonObject | None = Field(description="what the conversion did: counts, what was left out, proof")
 
     spec: JsonObject = Field(description="the request with every default filled in")
     eta_seconds: float | None = Field(description="until the last epoch, from the pace so far; null while unknown")

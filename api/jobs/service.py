@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from api.errors import BadRequest, Conflict, IdempotencyConflict, IllegalMove
 from api.jobs import queries, views
-from api.jobs.dataset import resolve_dataset
+from api.jobs.dataset import choose, vanished
 from api.jobs.files import log_folder
 from api.jobs.schemas import JobView
 from api.jobs.status import TERMINAL, Reason, State, move
-from api.models import Attempt, Base, Event, Job
+from api.models import Attempt, Base, Dataset, Event, Job
 from api.platform import Platform
 from workflows.keys import checkpoints_prefix, logs_prefix, new_job_id, new_trace_id, workflow_name
 from workflows.spec import JobSpec
@@ -43,7 +43,7 @@ def create_job(
 
     Raises:
         SpecError: the request is wrong; every problem at once.
-        DatasetUnknown: the dataset is not there.
+        DatasetUnknown, SnapshotUnknown: the dataset, or the snapshot of it, is not there.
         IdempotencyConflict: the key was used for another request.
     """
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
@@ -52,15 +52,17 @@ def create_job(
     digest = _digest(asked, start)
     if idempotency_key is not None and (known := _known(platform, idempotency_key, digest)) is not None:
         return Created(known, fresh=False)
-    spec = asked.resolved()
-    uri = resolve_dataset(platform.database, platform.storage, spec.dataset)
-    job = _new_job(platform, spec, uri, start=start)
+    chosen = choose(platform.database, platform.storage, asked.resolved())
+    job = _new_job(platform, chosen.spec, chosen.uri, start=start)
+    job.snapshot_id = chosen.snapshot_id
     job.idempotency_key, job.request_digest = idempotency_key, digest
     attempt = _attempt(platform, job, resume=False)
     try:
         with platform.database.write() as session:
             if idempotency_key is not None and (twin := queries.job_by_key(session, idempotency_key)) is not None:
                 return Created(_same(platform, session, twin, digest), fresh=False)
+            if chosen.registered is not None and not queries.dataset_stands(session, chosen.registered, chosen.uri):
+                raise vanished(chosen.registered)
             told = {"from": None, "to": State.PENDING}
             event = _event(platform, job, "state", State.PENDING, job.message or "", told)
             # Plain inserts: the session's own bookkeeping would double the time for which all other writers wait.
@@ -133,6 +135,9 @@ def retry_job(platform: Platform, job_id: str, *, resume: bool = True) -> JobVie
             "from the last checkpoint if there is one" if resume else "from the beginning"
         )
         move(session, job, State.PENDING, reason=Reason.RETRIED, message=message, at=platform.clock())
+        # Its dataset may have been repaired or registered anew since; the snapshot says whether it is still the same.
+        registered = session.get(Dataset, job.dataset)
+        job.dataset_uri = registered.uri if registered is not None else job.dataset_uri
         job.start, job.cancel_requested_at, job.last_heartbeat_at = True, None, None
         job.progress = job.epoch = job.metrics = job.final_metrics = None
         session.add(_attempt(platform, job, resume=resume))
@@ -183,7 +188,7 @@ def _same(platform: Platform, session: Session, job: Job, digest: str) -> JobVie
             cure="send the first request again, or a new key",
             job_id=job.id,
         )
-    return views.detail(session, job, now=platform.clock())
+    return views.detail(session, job, now=platform.clock(), settings=platform.settings)
 
 
 def _digest(asked: JobSpec, start: bool) -> str:
@@ -245,4 +250,4 @@ def _event(platform: Platform, job: Job, kind: str, event_type: str, message: st
 
 def _told(platform: Platform, session: Session, job: Job) -> JobView:
     session.flush()
-    return views.detail(session, job, now=platform.clock())
+    return views.detail(session, job, now=platform.clock(), settings=platform.settings)

@@ -32,7 +32,7 @@ def _titles(manifest: Mapping[str, Any] | None) -> dict[str, str]:
 def _title(template: Mapping[str, Any], name: str) -> str:
     annotations: Mapping[str, str] = template.get("annotations") or {}
     told = next((annotations[key] for key in TITLE_ANNOTATIONS if key in annotations), None)
-    return told or TITLES.get(name, name)
+    return TITLES.get(name) or told or name
 
 
 def _step(name: str, title: str, nodes: list[Node], raw: Mapping[str, Any], *, ended: bool) -> StepView:

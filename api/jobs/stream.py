@@ -20,7 +20,7 @@ from api.models import Event, Heartbeat, Job
 from api.platform import Platform
 
 POLL_SECONDS = 0.5
-"""How often the records are looked at when nobody rings."""
+"""How often the records are looked at where nobody rings for what other processes write."""
 QUIET_SECONDS = 10.0
 """After how much silence a comment is sent, so that both sides know the line stands."""
 BATCH = 200
@@ -103,7 +103,7 @@ async def follow(platform: Platform, job_id: str, cursor: Cursor) -> AsyncIterat
         if loop.time() - spoke >= QUIET_SECONDS:
             yield b": still here\n\n"
             spoke = loop.time()
-        await platform.wake.wait(job_id, seconds=POLL_SECONDS)
+        await platform.wake.wait(job_id, seconds=QUIET_SECONDS if platform.wake.attended else POLL_SECONDS)
 
 
 def _look(platform: Platform, job_id: str, cursor: Cursor) -> Look:

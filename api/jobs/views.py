@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from api.jobs import queries
-from api.jobs.schemas import HeartbeatView, JobSummary, JobView, PrimaryMetricView
+from api.jobs.schemas import HeartbeatView, JobSummary, JobView, PrimaryMetricView, SnapshotOfJob
 from api.jobs.status import State
 from api.jobs.steps import steps_of
 from api.models import Attempt, Checkpoint, Heartbeat, Job
+from api.settings import Settings
 
 JOBS = "/api/v1/training/jobs"
 
@@ -22,12 +23,18 @@ def summary(job: Job, best: Checkpoint | None) -> JobSummary:
     return JobSummary(**_facts(job, best))
 
 
-def detail(session: Session, job: Job, *, now: datetime) -> JobView:
+def detail(session: Session, job: Job, *, now: datetime, settings: Settings) -> JobView:
     """Returns a job with everything that is known of it."""
     attempt = queries.attempt_of(session, job)
     best = queries.best_checkpoints(session, [job.id]).get(job.id)
     pace = queries.first_and_last_epoch(session, job.id, job.attempt) if job.state == State.RUNNING else None
-    return _view(job, attempt, best, eta=eta_seconds(*pace, now=now) if pace else None)
+    view = _view(job, attempt, best, eta=eta_seconds(*pace, now=now) if pace else None)
+    snapshot = queries.snapshot(session, job.snapshot_id)
+    view.snapshot = SnapshotOfJob.model_validate(snapshot) if snapshot else None
+    view.conversion = queries.conversion(session, job)
+    if page := settings.workflow_page(attempt.workflow_name, place=attempt.place):
+        view.links["argo"] = page
+    return view
 
 
 def newborn(job: Job, attempt: Attempt) -> JobView:
@@ -63,6 +70,8 @@ def _view(job: Job, attempt: Attempt, best: Checkpoint | None, *, eta: float | N
     return JobView(
         **_facts(job, best),
         spec=job.spec,
+        snapshot=None,
+        conversion=None,
         eta_seconds=eta,
         workflow_name=attempt.workflow_name,
         steps=steps_of(attempt.manifest, attempt.workflow_status),

@@ -9,6 +9,11 @@ from api.settings import Settings
 
 
 def upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # Alembic's own would take names of 32 characters, which SQLite never minded.
+        connection.exec_driver_sql(
+            "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(128) NOT NULL PRIMARY KEY)"
+        )
     context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()

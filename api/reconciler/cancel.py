@@ -9,11 +9,17 @@ from typing import Literal
 from api.jobs.status import State
 from api.models import Attempt
 from api.reconciler.load import OpenAttempt
-from api.reconciler.nodes import Node, tries_of
+from api.reconciler.nodes import EXIT_HANDLER, Node, tries_of
 from api.reconciler.tools import Tools
 
 REMOVE_AFTER = timedelta(minutes=10)
 """How long an engine may take to terminate until the workflow is removed: a cancel always ends."""
+
+EXIT_GRACE = timedelta(minutes=3)
+"""How long the exit handler may take once all else has ended: its pod has to find a node and to start first."""
+
+EXIT_LIMIT = timedelta(hours=2)
+"""After which an exit handler that waits or hangs is ended; by itself it tries for about an hour."""
 
 Deed = Literal["stop", "terminate", "delete"]
 
@@ -29,7 +35,10 @@ def next_deed(attempt: OpenAttempt, nodes: Mapping[str, Node], *, now: datetime,
     if attempt.terminate_requested_at is not None:
         return "delete" if now >= attempt.terminate_requested_at + REMOVE_AFTER else None
     if attempt.stop_requested_at is not None:
-        return "terminate" if now >= attempt.stop_requested_at + grace else None
+        if now < attempt.stop_requested_at + (max(grace, EXIT_GRACE) if _only_tells(nodes) else grace):
+            return None
+        # One that waits for a lock hears neither; nothing of it has run, and nothing is lost.
+        return "terminate" if nodes else "delete"
     trains = any(node.phase == "Running" for node in tries_of(nodes.values(), "train"))
     asked = attempt.cancel_requested_at
     listening = attempt.state is State.CANCELLING and attempt.current and not attempt.stop_reason
@@ -58,3 +67,21 @@ def bring_to_end(tools: Tools, attempt: OpenAttempt, nodes: Mapping[str, Node], 
         elif row is not None and deed == "terminate":
             row.terminate_requested_at = row.terminate_requested_at or now
     return True
+
+
+def _only_tells(nodes: Mapping[str, Node]) -> bool:
+    """Tells whether nothing but the exit handler is left to end."""
+    left = {node.step for node in nodes.values() if node.leaf and not node.ended}
+    return bool(nodes) and left <= {EXIT_HANDLER}
+
+
+def end_exit_handler(tools: Tools, attempt: OpenAttempt, nodes: Mapping[str, Node], *, now: datetime) -> None:
+    """Ends a workflow of which only the exit handler is left, far beyond its time: the record waits for its end."""
+    ends = [node.finished_at for node in nodes.values() if node.leaf and node.step != EXIT_HANDLER and node.finished_at]
+    if not _only_tells(nodes) or not ends or attempt.terminate_requested_at or now - max(ends) < EXIT_LIMIT:
+        return
+    tools.engine.terminate(attempt.name)
+    with tools.database.write() as session:
+        row = session.get(Attempt, (attempt.job_id, attempt.number))
+        if row is not None:
+            row.terminate_requested_at = row.terminate_requested_at or now

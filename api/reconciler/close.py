@@ -27,8 +27,8 @@ def close(tools: Tools, attempt: OpenAttempt, nodes: Iterable[Node], *, now: dat
     """
     problem = ""
     try:
-        bring_all(tools.engine, tools.settings, attempt, nodes)
-        shelve(tools.shelf(), tools.settings, attempt)
+        bring_all(tools, attempt, nodes)
+        shelve(tools, attempt)
     except Exception as error:
         if not give_up:
             raise
@@ -51,12 +51,34 @@ def sweep(tools: Tools, *, now: datetime) -> list[str]:
         rows = {
             name: (closed, at) for name, closed, at in session.execute(query.where(Attempt.workflow_name.in_(ours)))
         }
-    ended = [(at or now, name) for name, (closed, at) in rows.items() if closed]
+    local = tools.settings.engine == "local"
+    live = set(tools.engine.names(live=True))
+    for name in live & {name for name, (closed, _) in rows.items() if closed}:
+        _end_again(tools, name, now=now)
+    ended = [(at or now, name) for name, (closed, at) in rows.items() if closed and name not in live]
     ended.sort(reverse=True)
-    gone = [name for place, (at, name) in enumerate(ended) if place >= KEEP_NEWEST or now - at > KEEP_FOR]
+    # Their workspaces fill this machine's disk; a cluster has removed them with the workflow's end.
+    many = KEEP_NEWEST if local else len(ended)
+    gone = [name for place, (at, name) in enumerate(ended) if place >= many or now - at > KEEP_FOR]
     # A cluster may be shared with another platform: only the engine of this very home holds no strangers.
-    if tools.settings.engine == "local":
+    if local:
         gone += [name for name in ours if name not in rows]
     for name in gone:
         tools.engine.delete(name)
     return gone
+
+
+def _end_again(tools: Tools, name: str, *, now: datetime) -> None:
+    """Stops a workflow that somebody started again in the engine after its attempt was closed.
+
+    Nobody follows it, and a retry of the job would train beside it into the same checkpoints.
+    """
+    tools.engine.stop(name)
+    text = (
+        "The workflow was started again in the engine, not through Tiphys, after its end was recorded: it is stopped."
+    )
+    with tools.database.write() as session:
+        row = session.scalars(select(Attempt).where(Attempt.workflow_name == name)).one_or_none()
+        if row is not None:
+            cure = f"Cure: retry the job (tiphys job retry {row.job_id})."
+            note(session, row.job_id, row.number, "started_again", f"{text} {cure}", at=now, key="started_again")

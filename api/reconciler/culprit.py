@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from api.jobs.status import Reason
-from api.reconciler.causes import own_words, reason_in
+from api.reconciler.causes import first_line, own_words, reason_in
 from api.reconciler.nodes import Node, moment, retry_of, tries_of
+from workflows.budgets import EXECUTOR, OUTPUT_MISSING
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,15 @@ def diagnose(
     if by_deadline:
         limit = _span(_template(manifest, node.step).get("activeDeadlineSeconds"))
         return Diagnosis(Reason.STEP_DEADLINE, f"Step {node.step} took longer than its limit{limit}", True)
+    if "EmptyDir volume" in text or "ephemeral local storage usage exceeds" in text:
+        return Diagnosis(
+            Reason.EPHEMERAL_STORAGE, f"Step {node.step} wrote more than its pod may: {first_line(text)}", True
+        )
     if "OOMKilled" in text:
         return Diagnosis(Reason.OOM, _out_of_memory(node, manifest), True)
+    if text.startswith(EXECUTOR) and OUTPUT_MISSING not in text:
+        what = f"Step {node.step} ended well, but Argo's executor could not say so: {first_line(text)}"
+        return Diagnosis(Reason.TEMPORARY, what, True)
     if text.startswith("wait: Error (exit code 64)"):
         return Diagnosis(Reason.UNKNOWN_ERROR, f"Step {node.step} left an output unwritten: {text}", False)
     if "is forbidden" in text or "errored:" in text:

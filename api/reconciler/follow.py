@@ -11,27 +11,33 @@ from sqlalchemy.orm import Session
 
 from api.jobs.status import TERMINAL, Reason, State, move
 from api.models import Attempt, Checkpoint, Event, Job
+from api.reconciler.causes import with_dataset
+from api.reconciler.decide import stop
+from api.reconciler.last_words import last_words
 from api.reconciler.load import OpenAttempt
 from api.reconciler.nodes import nodes_of, workflow_ended
-from api.reconciler.tell import tell
+from api.reconciler.tell import RUNS_AGAIN, tell
 from api.reconciler.tools import Tools, note
 from api.reconciler.verdict import Ending, verdict
+from workflows.budgets import PREEMPTED_TRIES
 
 
-def take_in(tools: Tools, attempt: OpenAttempt, workflow: Mapping[str, Any], *, now: datetime) -> None:
+def take_in(tools: Tools, attempt: OpenAttempt, workflow: Mapping[str, Any], *, digest: str, now: datetime) -> None:
     """Stores a workflow's status with everything that follows from it, in one transaction.
 
     Events come from comparing with the status stored before: taking in the same status twice adds nothing.
     """
     status = dict(workflow.get("status") or {})
+    words = last_words(tools, attempt, status)
     with tools.database.write() as session:
         job = session.get(Job, attempt.job_id)
         row = session.get(Attempt, (attempt.job_id, attempt.number))
         if job is None or row is None or row.closed:
             return
         told = tell(row.workflow_status, status)
-        row.workflow_status = status
+        row.workflow_status, row.status_digest = status, digest
         row.submitted_at = row.submitted_at or now
+        row.place = row.place or tools.engine.place  # records of before did not say it
         for event in told:
             note(
                 session,
@@ -45,6 +51,8 @@ def take_in(tools: Tools, attempt: OpenAttempt, workflow: Mapping[str, Any], *, 
                 data=event.data,
                 key=event.once,
             )
+        if any(event.again for event in told):
+            _count_again(session, job, row, now=now)
         started = any(node.leaf and node.started for node in nodes_of(status).values())
         if started and row.started_at is None:
             row.started_at = now
@@ -52,7 +60,15 @@ def take_in(tools: Tools, attempt: OpenAttempt, workflow: Mapping[str, Any], *, 
             move(session, job, State.RUNNING, reason=Reason.STARTED, message="The first step has started.", at=now)
         if workflow_ended(status) and row.state is None:
             shutdown = (workflow.get("spec") or {}).get("shutdown")
-            _conclude(session, job, row, status=status, shutdown=shutdown, now=now)
+            _conclude(session, job, row, status=status, shutdown=shutdown, words=words, now=now)
+
+
+def _count_again(session: Session, job: Job, row: Attempt, *, now: datetime) -> None:
+    """Counts what ran again below the same id as preempted: the engine's own count does not see it."""
+    mine = (Event.job_id == row.job_id, Event.attempt == row.number, Event.event_type == "step_retrying")
+    times = session.scalar(select(func.count(Event.id)).where(*mine, Event.message.like(f"%{RUNS_AGAIN}%"))) or 0
+    if times > PREEMPTED_TRIES:
+        stop(session, job, row, Reason.PREEMPTED, f"A pod of this job vanished {times} times", now=now)
 
 
 def vanished(tools: Tools, attempt: OpenAttempt, *, now: datetime) -> None:
@@ -69,7 +85,14 @@ def vanished(tools: Tools, attempt: OpenAttempt, *, now: datetime) -> None:
 
 
 def _conclude(
-    session: Session, job: Job, row: Attempt, *, status: Mapping[str, Any] | None, shutdown: str | None, now: datetime
+    session: Session,
+    job: Job,
+    row: Attempt,
+    *,
+    status: Mapping[str, Any] | None,
+    shutdown: str | None,
+    now: datetime,
+    words: str = "",
 ) -> None:
     metric = job.spec.get("primary_metric") or {}
     ending = Ending(
@@ -84,17 +107,20 @@ def _conclude(
         stop_message=row.stop_message,
         checkpoints=_checkpoints(session, row),
         epoch=job.epoch,
+        total_epochs=job.total_epochs,
         waited_for=_waited_for(session, row),
+        last_words=words,
     )
     found = verdict(ending)
+    message = with_dataset(found.message, job.dataset)
     row.finished_at = now
     if job.attempt == row.number and job.state not in TERMINAL:
         if found.state is State.SUCCEEDED:
             job.progress = 100.0
             job.final_metrics = job.final_metrics or (row.done or {}).get("final_metrics")
-        move(session, job, found.state, reason=found.reason, message=found.message, at=now)
+        move(session, job, found.state, reason=found.reason, message=message, at=now)
     else:
-        row.state, row.reason, row.message = found.state, found.reason, found.message
+        row.state, row.reason, row.message = found.state, found.reason, message
     for text in found.warnings:
         note(session, job.id, row.number, "after_the_end", text, at=now)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, tuple_
 
 from api.db import Database
 from api.jobs.status import State
@@ -22,6 +22,10 @@ class OpenAttempt:
     number: int
     name: str
     """The workflow's."""
+    place: str | None = None
+    """Where it was handed to."""
+    status_digest: str | None = None
+    """Of what was taken in of its workflow last."""
     state: State
     """The job's."""
     project: str | None
@@ -29,7 +33,7 @@ class OpenAttempt:
     """False where the job has gone on to a later attempt."""
     judged: bool
     """Whether it is said already how it ended."""
-    submitted: bool
+    submitted_at: datetime | None
     cancel_requested_at: datetime | None
     last_heartbeat_at: datetime | None
     silence_warned_at: datetime | None
@@ -37,6 +41,13 @@ class OpenAttempt:
     stop_requested_at: datetime | None
     terminate_requested_at: datetime | None
     no_heartbeat: str | None
+    pending_limit: str | None = None
+    total_limit: str | None = None
+
+    @property
+    def submitted(self) -> bool:
+        """Whether it was handed to the engine."""
+        return self.submitted_at is not None
 
     @property
     def waits_for_submit(self) -> bool:
@@ -60,12 +71,17 @@ class PendingJob:
 
 
 def open_attempts(database: Database) -> list[OpenAttempt]:
-    """Returns every attempt that is not closed; one indexed query."""
+    """Returns every attempt that is not closed, but for those whose next step is their submission; one query.
+
+    Ten thousand may wait for that: they are no concern of a look at what runs.
+    """
     query = (
         select(
             Attempt.job_id,
             Attempt.number,
             Attempt.workflow_name,
+            Attempt.place,
+            Attempt.status_digest,
             Attempt.state,
             Attempt.submitted_at,
             Attempt.silence_warned_at,
@@ -78,9 +94,11 @@ def open_attempts(database: Database) -> list[OpenAttempt]:
             Job.cancel_requested_at,
             Job.last_heartbeat_at,
             Job.spec["limits"]["no_heartbeat"].as_string(),
+            Job.spec["limits"]["pending"].as_string(),
+            Job.spec["limits"]["total"].as_string(),
         )
         .join(Job, Job.id == Attempt.job_id)
-        .where(Attempt.closed.is_(False))
+        .where(Attempt.closed.is_(False), or_(Job.state != State.PENDING.value, Job.attempt != Attempt.number))
     )
     with database.read() as session:
         rows = session.execute(query).all()
@@ -89,27 +107,33 @@ def open_attempts(database: Database) -> list[OpenAttempt]:
             job_id=row[0],
             number=row[1],
             name=row[2],
-            judged=row[3] is not None,
-            submitted=row[4] is not None,
-            silence_warned_at=row[5],
-            stop_reason=row[6],
-            stop_requested_at=row[7],
-            terminate_requested_at=row[8],
-            state=State(row[9]),
-            project=row[10],
-            current=row[11] == row[1],
-            cancel_requested_at=row[12],
-            last_heartbeat_at=row[13],
-            no_heartbeat=row[14],
+            place=row[3],
+            status_digest=row[4],
+            judged=row[5] is not None,
+            submitted_at=row[6],
+            silence_warned_at=row[7],
+            stop_reason=row[8],
+            stop_requested_at=row[9],
+            terminate_requested_at=row[10],
+            state=State(row[11]),
+            project=row[12],
+            current=row[13] == row[1],
+            cancel_requested_at=row[14],
+            last_heartbeat_at=row[15],
+            no_heartbeat=row[16],
+            pending_limit=row[17],
+            total_limit=row[18],
         )
         for row in rows
     ]
 
 
-def pending_jobs(database: Database, places: int) -> list[PendingJob]:
+def pending_jobs(database: Database, places: int, *, leaving_out: Collection[tuple[str, int]] = ()) -> list[PendingJob]:
     """Returns the pending jobs that may start, oldest first, at most `places` of each project."""
     turn = func.row_number().over(partition_by=Job.project, order_by=(Job.created_at, Job.id)).label("turn")
     waiting = select(Job.id, Job.attempt, Job.project, Job.created_at, turn)
+    if leaving_out:
+        waiting = waiting.where(tuple_(Job.id, Job.attempt).not_in(leaving_out))
     ready = waiting.where(Job.state == State.PENDING.value, Job.start.is_(True)).subquery()
     query = select(ready.c.id, ready.c.attempt, ready.c.project, ready.c.created_at)
     query = query.where(ready.c.turn <= places).order_by(ready.c.created_at, ready.c.id)

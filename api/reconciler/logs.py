@@ -1,16 +1,21 @@
-"""Brings the logs of running steps home, piece by piece, and shelves them in storage when an attempt closes."""
+"""Brings the logs of running steps home, piece by piece, and keeps them in storage: whole when an attempt closes."""
 
 from __future__ import annotations
 
+import logging
 import re
+import shutil
 from collections.abc import Iterable
 
+from api.errors import TiphysError
 from api.jobs.files import kept_logs, log_folder
+from api.reconciler import pieces
 from api.reconciler.load import OpenAttempt
 from api.reconciler.nodes import Node
-from api.reconciler.tools import LogShelf
+from api.reconciler.tools import Tools
 from api.settings import Settings
-from workflows.engine import Engine
+
+log = logging.getLogger("tiphys.reconciler")
 
 PIECES_PER_LOOK = 4
 """So that one trainer that prints without end does not hold up the others."""
@@ -24,27 +29,36 @@ def log_name(node: Node) -> str:
     return f"{step}.log" if node.index is None else f"{step}.{node.index}.log"
 
 
-def bring(
-    engine: Engine, settings: Settings, attempt: OpenAttempt, node: Node, *, pieces: int | None = PIECES_PER_LOOK
-) -> bool:
-    """Appends what a node's log has gained, at most `pieces` pieces; returns whether there is no more for now.
+def bring(tools: Tools, attempt: OpenAttempt, node: Node, *, most: int | None = PIECES_PER_LOOK) -> bool:
+    """Appends what a node's log has gained, at most `most` pieces; returns whether there is no more for now.
 
-    The file's own size is the offset: what was written before a crash is not asked for again.
+    The file's own size is the offset: what was written before a crash is not asked for again. Where other processes
+    read it, too, what it has gained goes to storage every few seconds.
     """
-    path = log_folder(settings, attempt.job_id, attempt.number) / log_name(node)
+    path = log_folder(tools.settings, attempt.job_id, attempt.number) / log_name(node)
+    shared = tools.settings.shared
+    if shared and not path.exists():
+        try:
+            pieces.restore(tools, attempt, path)
+        except (TiphysError, OSError) as error:
+            if most is None:
+                raise
+            log.warning("job %s: %s cannot be fetched from storage: %s", attempt.job_id, path.name, error)
+            return False
     offset = path.stat().st_size if path.exists() else 0
-    while pieces is None or pieces > 0:
-        if offset >= LIMIT_BYTES:
-            return True
-        piece = engine.logs(attempt.name, node.id, offset)
-        if not piece:
-            return True
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            file.write(piece)
-        offset += len(piece)
-        pieces = None if pieces is None else pieces - 1
-    return False
+    whole = False
+    while not whole and (most is None or most > 0):
+        piece = tools.engine.logs(attempt.name, node.id, offset) if offset < LIMIT_BYTES else b""
+        whole = not piece
+        if piece:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                file.write(piece)
+            offset += len(piece)
+            most = None if most is None else most - 1
+    # At the end it is kept whole.
+    kept = not shared or most is None or pieces.shelved(tools, attempt, path)
+    return whole and kept
 
 
 def has_log(node: Node) -> bool:
@@ -52,17 +66,29 @@ def has_log(node: Node) -> bool:
     return node.leaf and (node.started or node.ended)
 
 
-def bring_all(engine: Engine, settings: Settings, attempt: OpenAttempt, nodes: Iterable[Node]) -> None:
+def bring_all(tools: Tools, attempt: OpenAttempt, nodes: Iterable[Node]) -> None:
     """Brings everything that the engine still has of an ended attempt."""
     for node in nodes:
         if has_log(node):
-            bring(engine, settings, attempt, node, pieces=None)
+            bring(tools, attempt, node, most=None)
 
 
-def shelve(shelf: LogShelf, settings: Settings, attempt: OpenAttempt) -> None:
-    """Keeps an attempt's logs in storage, whole files under the job's log prefix."""
+def shelve(tools: Tools, attempt: OpenAttempt) -> None:
+    """Keeps an attempt's logs in storage, whole files under the job's log prefix; the pieces they grew in go."""
+    shelf, settings = tools.shelf(), tools.settings
     folder = log_folder(settings, attempt.job_id, attempt.number)
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.glob("*.log")):
-        shelf.write_file(kept_logs(attempt.job_id, attempt.number) + path.name, path)
+    left = pieces.left_behind(tools, attempt, folder) if settings.shared else []
+    if folder.is_dir():
+        for path in sorted(folder.glob("*.log")):
+            if path.stat().st_size or not settings.shared:
+                shelf.write_file(kept_logs(attempt.job_id, attempt.number) + path.name, path)
+    for key in left:
+        shelf.delete(key)
+    if settings.shared:
+        shutil.rmtree(folder, ignore_errors=True)  # everybody reads it from storage
+
+
+def forget(settings: Settings) -> None:
+    """Removes what an earlier term has left at home: another one may have gone on with it since, in storage."""
+    for folder in (settings.resolved_home() / "logs").glob("job-*"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -43,6 +43,10 @@ class Node:
     started_at: datetime | None
     finished_at: datetime | None
     children: tuple[str, ...]
+    progress: str = ""
+    """What the process itself wrote of it, as `7/50`."""
+    gone: bool = False
+    """Whether its pod was taken away though it is told to have succeeded."""
 
     @property
     def leaf(self) -> bool:
@@ -108,7 +112,6 @@ def _node(raw: Mapping[str, Any]) -> Node:
     task = name.rpartition(".")[2]
     tried = _TRY.search(task)
     task = _TRY.sub("", task)
-    # The display name is the task's own unless the template gives it a title.
     shown = _TRY.sub("", str(raw.get("displayName") or ""))
     hooked = bool((raw.get("nodeFlag") or {}).get("hooked")) or task == "onExit"
     step = EXIT_HANDLER if hooked else str(raw.get("templateName") or task)
@@ -117,7 +120,8 @@ def _node(raw: Mapping[str, Any]) -> Node:
         id=str(raw.get("id") or ""),
         name=name,
         step=step,
-        label=shown if shown and shown != task and not hooked else TITLES.get(step, step),
+        # Argo gives the template's name for people to a Retry node some time after its start, and never to its tries.
+        label=TITLES.get(step) or shown or step,
         index=int(tried[1]) if tried else None,
         type=str(raw.get("type") or ""),
         phase=str(raw.get("phase") or "Pending"),
@@ -126,4 +130,6 @@ def _node(raw: Mapping[str, Any]) -> Node:
         started_at=moment(raw.get("startedAt")),
         finished_at=moment(raw.get("finishedAt")),
         children=tuple(raw.get("children") or ()),
+        progress=str(raw.get("progress") or ""),
+        gone=bool((raw.get("pod") or {}).get("gone")),
     )

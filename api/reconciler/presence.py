@@ -34,13 +34,15 @@ class Presence:
 
 
 def api_answers(settings: Settings, *, timeout: float = 2.0) -> bool:
-    """Asks the API's /health over HTTP; any answer but a server error counts, within `timeout` seconds."""
+    """Asks the API over HTTP whether it and its database are there; only its own word counts, within `timeout`."""
     address = urlsplit(_url(settings))
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     connection = kind(address.hostname or "127.0.0.1", address.port, timeout=timeout)
     try:
-        connection.request("GET", f"{address.path.rstrip('/')}/health")
-        return connection.getresponse().status < 500
+        # Whether it could have kept a heartbeat, not whether it lives; a proxy before it answers other than so.
+        connection.request("GET", f"{address.path.rstrip('/')}/ready?check=database")
+        answer = connection.getresponse()
+        return answer.status == 200 and b'"checks"' in answer.read(65536)
     except (OSError, http.client.HTTPException):
         return False
     finally:

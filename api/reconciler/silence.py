@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import select
-
 from api.jobs.status import Reason, State
-from api.models import Attempt, Heartbeat, Job
+from api.models import Attempt, Job
+from api.reconciler.causes import span
+from api.reconciler.decide import stop
 from api.reconciler.load import OpenAttempt
 from api.reconciler.nodes import Node, tries_of
 from api.reconciler.tools import Tools, note
+from workflows.engine import Releasing
 from workflows.quantities import Duration
 
 DEFAULT_LIMIT = "30m"
@@ -34,13 +35,13 @@ def silence(
 ) -> Silence | None:
     """Returns a silence that calls for something, None while all is well.
 
-    Silence begins at the last heartbeat or at `heard_since`, whichever is later: the moment from which on the train
-    node was running and the API could have heard it. The node's own `startedAt` will not do: it counts from when the
-    node was made, and it may have waited for a GPU since.
+    Silence begins at `heard_since`, by the reconciler's own clock: when it last saw a new heartbeat or moving progress,
+    and not before the train node was running and the API could have heard it. The node's own `startedAt` will not do:
+    it counts from when the node was made, and it may have waited for a GPU since.
     """
     if running_train(nodes) is None or attempt.state is not State.RUNNING or attempt.stop_reason or not attempt.current:
         return None
-    since = max(heard_since, attempt.last_heartbeat_at or heard_since)
+    since = heard_since
     limit = timedelta(seconds=Duration(attempt.no_heartbeat or DEFAULT_LIMIT).seconds)
     lasted = now - since
     if lasted >= limit:
@@ -56,36 +57,33 @@ def running_train(nodes: Mapping[str, Node]) -> Node | None:
     return next((n for n in tries_of(nodes.values(), "train") if n.phase == "Running"), None)
 
 
-def act(tools: Tools, attempt: OpenAttempt, found: Silence, *, now: datetime) -> bool:
-    """Records a warning, or the decision to stop the workflow; returns whether it did.
+def let_go(tools: Tools, attempt: OpenAttempt, found: Silence, train: Node, *, now: datetime) -> bool:
+    """Lets go of a silent trainer whose machine is gone, for the engine to try it elsewhere; tells whether it was."""
+    if not isinstance(tools.engine, Releasing) or not tools.engine.release(attempt.name, train.id):
+        return False
+    text = f"No heartbeat for {span(found.lasted)}, and the trainer's node is being taken away: it is tried again."
+    with tools.database.write() as session:
+        if session.get(Job, attempt.job_id) is not None:
+            note(session, attempt.job_id, attempt.number, "node_lost", text, at=now, key=f"node_lost:{train.id}")
+    return True
 
-    The decision stands in the record before the engine is told: a crash in between leaves it to be carried out.
-    """
+
+def act(tools: Tools, attempt: OpenAttempt, found: Silence, *, now: datetime) -> bool:
+    """Records a warning, or the decision to stop the workflow; returns whether it did."""
     with tools.database.write() as session:
         job = session.get(Job, attempt.job_id)
         row = session.get(Attempt, (attempt.job_id, attempt.number))
         if job is None or row is None or job.attempt != attempt.number or job.state != State.RUNNING:
             return False
-        newest = select(Heartbeat.received_at).where(Heartbeat.job_id == job.id)
-        heard = session.scalar(newest.order_by(Heartbeat.seq.desc()).limit(1))
-        if any(moment is not None and moment > found.since for moment in (heard, job.last_heartbeat_at)):
+        if job.last_heartbeat_at != attempt.last_heartbeat_at:
             return False
-        span = _words(found.lasted)
+        lasted = span(found.lasted)
         if found.deed == "warn":
             row.silence_warned_at = now
-            text = f"No heartbeat for {span} while training; the job fails after {_words(found.limit)} of silence."
+            text = f"No heartbeat for {lasted} while training; the job fails after {span(found.limit)} of silence."
             data = {"since": found.since.isoformat(), "limit_seconds": found.limit.total_seconds()}
             note(session, job.id, row.number, "silence", text, at=now, data=data)
         else:
-            row.stop_reason = Reason.HEARTBEAT_TIMEOUT
-            row.stop_message = f"No heartbeat for {span} while the train step was running"
-            note(session, job.id, row.number, "silence", f"{row.stop_message}: stopping it.", at=now, level="error")
+            why = f"No heartbeat for {lasted} while the train step was running"
+            return stop(session, job, row, Reason.HEARTBEAT_TIMEOUT, why, now=now, told_as="silence")
     return True
-
-
-def _words(span: timedelta) -> str:
-    seconds = int(span.total_seconds())
-    hours, rest = divmod(seconds, 3600)
-    minutes, left = divmod(rest, 60)
-    parts = [f"{n} {unit}" for n, unit in ((hours, "h"), (minutes, "min"), (left, "s")) if n]
-    return " ".join(parts[:2]) or "0 s"

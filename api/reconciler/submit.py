@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from api.jobs.status import Reason, State, move
 from api.models import Attempt, Job, Snapshot
 from api.reconciler.causes import with_cure
+from api.reconciler.places import certain, same
 from api.reconciler.tools import Tools, note
-from workflows.engine import EngineRefused
+from workflows.engine import EngineRefused, EngineUnavailable
 from workflows.keys import workflow_name
 from workflows.quantities import Duration
 
@@ -36,6 +39,8 @@ class Wanted:
     version_hash: str | None
     manifest: dict[str, Any] | None
     """The one made before, where a crash came between record and workflow."""
+    place: str | None
+    """Where it may have been handed to then."""
 
 
 def submit(tools: Tools, job_id: str, number: int, *, build: Build) -> bool:
@@ -49,13 +54,20 @@ def submit(tools: Tools, job_id: str, number: int, *, build: Build) -> bool:
         return False
     # Asked for anew after each slow step: compiling the first job takes a second, an engine may take many.
     clock = tools.clock
-    manifest = wanted.manifest
+    manifest, fresh = wanted.manifest, wanted.manifest is None
+    if not (same(wanted.place, tools.engine.place) and certain(wanted.place, tools.engine.place)):
+        return False
     try:
-        if manifest is None:
-            manifest = build(tools, wanted)
+        if manifest is None or wanted.place is None:
+            manifest = manifest or build(tools, wanted)
             if not _record(tools, wanted, manifest, now=clock()):
                 return False
         tools.engine.submit(manifest, secrets=_secrets(tools, wanted, now=clock()))
+    except EngineUnavailable as error:
+        # A namespace that was mistyped may be put right; one that may have got the workflow is stayed with.
+        if error.untouched and fresh:
+            _forget(tools, wanted)
+        raise
     except EngineRefused as error:
         _refuse(tools, wanted, f"The engine refused the workflow: {error.message}", now=clock())
         return True
@@ -79,6 +91,7 @@ def build_manifest(tools: Tools, wanted: Wanted) -> dict[str, Any]:
 
     settings = tools.settings
     url = settings.api_url()
+    mlflow, login = settings.mlflow()
     try:
         run = Run(
             job_id=wanted.job_id,
@@ -90,9 +103,16 @@ def build_manifest(tools: Tools, wanted: Wanted) -> dict[str, Any]:
             resume=wanted.resume,
             snapshot_id=wanted.snapshot_id,
             dataset_version_hash=wanted.version_hash,
-            mlflow_tracking_uri=settings.mlflow_tracking_uri,
+            mlflow_tracking_uri=mlflow,
+            mlflow_login=bool(login),
+            pretrained_source=settings.pretrained_source,
             image_prefix=settings.image_prefix,
-            job_url=f"{url}/api/v1/training/jobs/{wanted.job_id}",
+            image_tag=settings.image_tag,
+            placement=settings.placement(),
+            user=(wanted.spec.get("labels") or {}).get("user"),
+            cache_claim=settings.resolved_cache_claim(),
+            cache_limit=settings.cache_limit,
+            job_url=f"{(settings.job_url or url).rstrip('/')}/api/v1/training/jobs/{wanted.job_id}",
         )
         return build(training_workflow(JobSpec.from_mapping(wanted.spec), run))
     except (SpecError, ManifestError, ValueError) as error:
@@ -106,7 +126,9 @@ def unavailable(tools: Tools, job_id: str, number: int, message: str, *, now: da
         job = session.get(Job, job_id)
         if job is not None and job.attempt == number and job.state == State.PENDING:
             text = f"The engine cannot take the job now: {message}. It stays pending and is tried again."
-            note(session, job_id, number, "engine_unavailable", text, at=now, key="engine_unavailable")
+            # Each cause once: its numbers change from try to try, and another cause is news.
+            cause = sha256(re.sub(r"\d+", "", message).encode()).hexdigest()[:16]
+            note(session, job_id, number, "engine_unavailable", text, at=now, key=f"engine_unavailable:{cause}")
 
 
 def _wanted(tools: Tools, job_id: str, number: int) -> Wanted | None:
@@ -127,6 +149,7 @@ def _wanted(tools: Tools, job_id: str, number: int) -> Wanted | None:
             snapshot_id=snapshot.id if snapshot else None,
             version_hash=snapshot.version_hash if snapshot else None,
             manifest=row.manifest if row is not None else None,
+            place=row.place if row is not None else None,
         )
 
 
@@ -140,8 +163,16 @@ def _record(tools: Tools, wanted: Wanted, manifest: dict[str, Any], *, now: date
             name = workflow_name(wanted.job_id, wanted.number)
             row = Attempt(job_id=job.id, number=wanted.number, workflow_name=name, resume=wanted.resume, created_at=now)
             session.add(row)
-        row.manifest = manifest
+        row.manifest, row.place = manifest, tools.engine.place
     return True
+
+
+def _forget(tools: Tools, wanted: Wanted) -> None:
+    """Makes an attempt one that was never tried: its manifest is made anew, for the settings of then."""
+    with tools.database.write() as session:
+        row = session.get(Attempt, (wanted.job_id, wanted.number))
+        if row is not None:
+            row.place = row.manifest = None
 
 
 def _secrets(tools: Tools, wanted: Wanted, *, now: datetime) -> dict[str, str]:
@@ -151,7 +182,8 @@ def _secrets(tools: Tools, wanted: Wanted, *, now: datetime) -> dict[str, str]:
     limits = wanted.spec.get("limits") or {}
     total = timedelta(seconds=Duration(limits.get("total") or DEFAULT_TOTAL).seconds)
     token = issue_job_token(tools.settings, wanted.job_id, wanted.number, now + total + QUEUE_ALLOWANCE, issued_at=now)
-    return {"CALLBACK_TOKEN": token, **tools.settings.storage_secrets()}
+    _, login = tools.settings.mlflow()
+    return {"CALLBACK_TOKEN": token, **login, **tools.settings.storage_secrets()}
 
 
 def _submitted(tools: Tools, wanted: Wanted, *, now: datetime) -> None:

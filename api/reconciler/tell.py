@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,6 +12,11 @@ from api.reconciler.nodes import Node, nodes_of, retry_of, tries_of
 
 # Said by every healthy pod on its way, or by a Retry node even when no retry follows.
 _ORDINARY = ("PodInitializing", "ContainerCreating", "Backoff for", "omitted:", "retryStrategy.", "No more retries")
+_NOTE = "no GPU on this machine"
+"""Begins what the local engine says to a step that goes on all the same."""
+_INSUFFICIENT = re.compile(r"\bInsufficient ([\w./-]+\w)")
+_ROOM = {"cpu": "CPU cores", "memory": "memory", "nvidia.com/gpu": "a GPU"}
+RUNS_AGAIN = "runs again"
 _UNBOUND = "unbound immediate PersistentVolumeClaims"
 
 
@@ -23,6 +29,11 @@ class StepEvent:
     message: str
     data: dict[str, Any]
     once: str | None = None
+
+    @property
+    def again(self) -> bool:
+        """Whether it tells of a process that runs again below the same id."""
+        return self.event_type == "step_retrying" and RUNS_AGAIN in self.message
 
 
 def tell(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[StepEvent]:
@@ -54,7 +65,7 @@ def _process(was: Node | None, node: Node, nodes: Mapping[str, Node]) -> list[St
     left_off = was is not None and (was.ended or (was.phase == "Running" and node.phase == "Pending"))
     went_back = left_off and not node.ended
     if went_back:
-        events.append(_event("step_retrying", "warning", f"{node.title} runs again{_after(was)}", node))
+        events.append(_event("step_retrying", "warning", f"{node.title} {RUNS_AGAIN}{_after(was)}", node))
     # A stopped node may get its exit code after its end: that is no start.
     if node.started and (was is None or went_back or not (was.started or was.ended)):
         events.append(_event("step_started", "info", f"{node.title} has started", node))
@@ -66,8 +77,9 @@ def _process(was: Node | None, node: Node, nodes: Mapping[str, Node]) -> list[St
         and _worth_telling(node.message)
         and (was is None or was.message != node.message)
     ):
-        kind = "step_waiting" if node.phase == "Pending" else "step_note"
-        words = f"{node.title} waits: {node.message}" if node.phase == "Pending" else f"{node.title}: {node.message}"
+        waits = node.phase == "Pending" and not node.message.startswith(_NOTE)
+        kind = "step_waiting" if waits else "step_note"
+        words = f"{node.title} {_waiting(node.message)}" if waits else f"{node.title}: {node.message}"
         digest = sha256(node.message.encode()).hexdigest()[:16]
         events.append(_event(kind, "info", words, node, once=f"{kind}:{node.id}:{digest}"))
     return events
@@ -114,6 +126,16 @@ def _after(previous: Node | None) -> str:
     if previous is None or not previous.message:
         return ": the process before it is gone"
     return f" after: {previous.message}"
+
+
+def _waiting(message: str) -> str:
+    """Says what a step waits for; a cluster's words for it are the local engine's, too, and few people's."""
+    lacking = [name for name in dict.fromkeys(_INSUFFICIENT.findall(message)) if name in _ROOM]
+    if not lacking:
+        return f"waits: {message}"
+    what = " and ".join(_ROOM[name] for name in lacking)
+    verb = "are" if len(lacking) > 1 or lacking == ["cpu"] else "is"
+    return f"waits until {what} {verb} free, and begins by itself then ({message})"
 
 
 def _worth_telling(message: str) -> bool:

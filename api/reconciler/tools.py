@@ -6,22 +6,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.db import Database
+from api.jobs.files import Shelf
 from api.models import Event
 from api.settings import Settings
 from workflows.engine import Engine
 
 
-class LogShelf(Protocol):
-    """Where finished logs are kept."""
+class LogShelf(Shelf, Protocol):
+    """Where logs are kept."""
 
-    def write_file(self, key: str, source: Path) -> Any:
+    def write_file(self, key: str, source: Path | BinaryIO) -> Any:
         """Stores a file whole under a key."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Deletes one object; one that is not there is no error."""
         ...
 
 

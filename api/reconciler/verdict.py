@@ -18,7 +18,8 @@ from api.reconciler.causes import (
     with_cure,
 )
 from api.reconciler.culprit import diagnose
-from api.reconciler.nodes import BROKEN, EXIT_HANDLER, Node, nodes_of, tries_of
+from api.reconciler.nodes import BROKEN, EXIT_HANDLER, Node, nodes_of, retry_of, tries_of
+from workflows.budgets import cause_of
 
 CLOCKS_APART = timedelta(seconds=5)
 """How far the engine's clock and ours may differ."""
@@ -40,8 +41,11 @@ class Ending:
     stop_message: str | None = None
     checkpoints: int = 0
     epoch: int | None = None
+    total_epochs: int | None = None
     waited_for: str | None = None
     """What the last Pending node waited for: a stop overwrites it in the status."""
+    last_words: str = ""
+    """What the process that failed wrote last, where it gave no cause."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,47 @@ def verdict(ending: Ending) -> Verdict:
     done = _done_of_last_try(ending, nodes)
     message = str(ending.status.get("message") or "")
     stopped = ending.shutdown or _stopped_with(message)
-    culprit = _culprit(nodes)
-    if ending.status.get("phase") == "Succeeded" or (nodes and culprit is None and not stopped):
-        return _succeeded(ending, nodes, done)
-    if stopped:
-        return _stopped(ending, stopped)
-    if message.startswith("invalid spec:") or not nodes or culprit is None:
-        what = f"the engine refused the workflow: {message or 'it gave no reason'}"
+    culprit = culprit_of(nodes)
+    if _whole(ending.status, nodes):
+        late = ("The workflow was ended during its report at exit; the job itself is whole.",) if stopped else ()
+        return _succeeded(ending, nodes, done, late)
+    if (stopped or ending.stop_reason) and not (culprit is not None and _by_itself(culprit, nodes)):
+        return _stopped(ending, stopped or "Stop")
+    if culprit is not None:
+        return _failed(ending, culprit, nodes, done)
+    return _given_up(message, nodes)
+
+
+def _whole(status: Mapping[str, Any], nodes: Mapping[str, Node]) -> bool:
+    """Tells whether every step succeeded, whatever became of the report at exit.
+
+    Neither the workflow's phase nor the lack of a broken process tells that: a controller that gives up leaves its
+    pods as they are, and one terminated while it waited was told as a success by Argo before 4.1.2.
+    """
+    tries = tries_of(nodes.values(), "train")
+    if tries and tries[-1].phase != "Succeeded":
+        return False
+    root = next((node for node in nodes.values() if node.type == "DAG" and "." not in node.name), None)
+    return (root.phase if root is not None else status.get("phase")) == "Succeeded"
+
+
+def _by_itself(culprit: Node, nodes: Mapping[str, Node]) -> bool:
+    """Tells whether a step had failed for good before anybody stopped the workflow, in its report at exit perhaps."""
+    retry = retry_of(nodes.values(), culprit.step)
+    stopped = retry is not None and retry.message.startswith("Stopped with strategy")
+    goes_on = cause_of(culprit.exit_code, culprit.message) is not None
+    return not stopped and not goes_on and "shutdown with strategy" not in culprit.message
+
+
+def _given_up(message: str, nodes: Mapping[str, Node]) -> Verdict:
+    """The verdict on a workflow that ended without a process that failed: the engine itself could not go on."""
+    odd = next((n.message for n in nodes.values() if n.broken and n.message and n.type not in ("DAG", "Retry")), "")
+    words = odd or message
+    if message.startswith("invalid spec:") or not nodes or "is forbidden" in words:
+        what = f"the engine refused the workflow: {words or 'it gave no reason'}"
         return Verdict(State.FAILED, Reason.REFUSED, with_cure(what, Reason.REFUSED))
-    return _failed(ending, culprit, nodes, done)
+    what = f"The engine gave up on the workflow: {first_line(words) or 'it gave no reason'}"
+    return Verdict(State.FAILED, Reason.ENGINE_ERROR, with_cure(what, Reason.ENGINE_ERROR))
 
 
 def _cancelled(ending: Ending) -> Verdict:
@@ -88,6 +124,8 @@ def _gone(ending: Ending) -> Verdict:
         return Verdict(State.SUCCEEDED, Reason.COMPLETED, _completed(ending), (warning,))
     if done.get("status") == "failed":
         return _by_word(ending, done, "train", ())
+    if ending.stop_reason:
+        return _by_us(ending, Reason(ending.stop_reason))
     what = "The workflow was deleted in the engine, not through Tiphys"
     return Verdict(State.FAILED, Reason.WORKFLOW_DELETED, with_cure(what, Reason.WORKFLOW_DELETED))
 
@@ -106,10 +144,26 @@ def _succeeded(
     if said == "cancelled":
         what = "The trainer was told to end (SIGTERM) and did, before it had finished"
         return Verdict(State.FAILED, Reason.PREEMPTED, with_cure(what, Reason.PREEMPTED), warnings)
+    if _left_early(ending, nodes):
+        what = f"The pod of step train was taken away in epoch {ending.epoch} of {ending.total_epochs}, and the trainer"
+        what += " ended with exit code 0 as if it had finished"
+        return Verdict(State.FAILED, Reason.PREEMPTED, with_cure(what, Reason.PREEMPTED), warnings)
     if not ending.checkpoints:
         what = "All steps succeeded, but no checkpoint was saved"
         return Verdict(State.SUCCEEDED, Reason.NO_CHECKPOINT, with_cure(what, Reason.NO_CHECKPOINT), warnings)
     return Verdict(State.SUCCEEDED, Reason.COMPLETED, _completed(ending), warnings)
+
+
+def _left_early(ending: Ending, nodes: Mapping[str, Node]) -> bool:
+    """Tells whether a trainer took SIGTERM for its regular end: Argo calls that a success, and uploads half a training.
+
+    A trainer that told its end itself is believed; one for which the report step told it did so after the train node.
+    """
+    tries = tries_of(nodes.values(), "train")
+    if not tries or not tries[-1].gone or ending.epoch is None or ending.epoch >= (ending.total_epochs or 0):
+        return False
+    ended = tries[-1].finished_at
+    return ending.done_at is None or ended is None or ending.done_at > ended + CLOCKS_APART
 
 
 def _completed(ending: Ending) -> str:
@@ -120,9 +174,8 @@ def _completed(ending: Ending) -> str:
 
 
 def _stopped(ending: Ending, strategy: str) -> Verdict:
-    if ending.stop_reason == Reason.HEARTBEAT_TIMEOUT:
-        what = ending.stop_message or "The trainer fell silent"
-        return Verdict(State.FAILED, Reason.HEARTBEAT_TIMEOUT, with_cure(what, Reason.HEARTBEAT_TIMEOUT))
+    if ending.stop_reason:
+        return _by_us(ending, Reason(ending.stop_reason))
     reason = Reason.TERMINATED if strategy == "Terminate" else Reason.STOPPED
     what = f"The workflow was {reason} in the engine, not through Tiphys"
     if ending.waited_for:
@@ -130,10 +183,17 @@ def _stopped(ending: Ending, strategy: str) -> Verdict:
     return Verdict(State.FAILED, reason, with_cure(what, reason))
 
 
+def _by_us(ending: Ending, reason: Reason) -> Verdict:
+    """The verdict that was reached before the workflow was stopped for it."""
+    return Verdict(State.FAILED, reason, with_cure(ending.stop_message or "The platform stopped the workflow", reason))
+
+
 def _failed(ending: Ending, culprit: Node, nodes: Mapping[str, Node], done: Mapping[str, Any] | None) -> Verdict:
     found = diagnose(culprit, nodes, ending.status or {}, ending.manifest or {})
     said = (done or {}).get("status")
-    untold = culprit.exit_code == 2 or culprit.step == "report"
+    # Many programs end with 2 at a wrong argument: only one that was heard before can have had something to tell.
+    heard = bool(ending.checkpoints) or ending.epoch is not None or said is not None
+    untold = culprit.step == "report" or (culprit.exit_code == 2 and (culprit.step != "train" or heard))
     if untold and said == "succeeded":
         warning = f"Step {culprit.step} failed after the trainer had reported success."
         return _succeeded(ending, {}, done, (warning,))
@@ -142,29 +202,40 @@ def _failed(ending: Ending, culprit: Node, nodes: Mapping[str, Node], done: Mapp
     if untold and said is None:
         what = f"Step {culprit.step} finished its work, but the platform could not be told"
         return Verdict(State.FAILED, Reason.REPORT_FAILED, with_cure(what, Reason.REPORT_FAILED))
-    if said == "failed":
+    if said == "failed" and not _of_executor(done or {}, culprit.step):
         return _by_word(ending, done or {}, culprit.step, ())
     if found is not None:
         return Verdict(State.FAILED, found.reason, with_cure(found.what, found.reason))
     words = own_words(culprit.message)
     named, words = split_named(words)
     reason = named or STEP_REASONS.get(culprit.step, Reason.UNKNOWN_ERROR)
-    reason = _sharpened(ending, culprit.step, reason, words)
+    reason = _sharpened(ending, culprit.step, reason, words or ending.last_words)
     code = f" with exit code {culprit.exit_code}" if culprit.exit_code is not None else ""
-    what = f"Step {culprit.step} failed: {words}" if words else f"Step {culprit.step} failed{code} and gave no cause"
+    what = f"Step {culprit.step} failed: {words}" if words else _mute(ending, f"Step {culprit.step} failed{code}")
     return Verdict(State.FAILED, reason, with_cure(what, reason))
+
+
+def _mute(ending: Ending, what: str) -> str:
+    return f"{what}; its last words: {ending.last_words}" if ending.last_words else f"{what} and gave no cause"
 
 
 def _by_word(ending: Ending, done: Mapping[str, Any], step: str, warnings: tuple[str, ...]) -> Verdict:
     """The verdict as the trainer itself gave it."""
     text = first_line(str(done.get("error") or ""))
     named, text = split_named(text)
+    text = text.removeprefix(f"{step}: ")  # the report at exit says which step it speaks of, and so do we
     reason = ERROR_TYPE_REASONS.get(str(done.get("error_type")), named or STEP_REASONS.get(step, Reason.UNKNOWN_ERROR))
     data = done.get("data")
     detail = done.get("detail") or (data.get("detail") if isinstance(data, Mapping) else None) or ""
     reason = _sharpened(ending, step, reason, f"{detail} {text}")
     what = f"Step {step} failed: {text}" if text else f"Step {step} reported a failure and gave no cause"
     return Verdict(State.FAILED, reason, with_cure(what, reason), warnings)
+
+
+def _of_executor(done: Mapping[str, Any], step: str) -> bool:
+    """Tells whether a report of failure holds nothing but the executor's words: the report at exit knew no others."""
+    text = str(done.get("error") or "").removeprefix(f"{step}: ")
+    return bool(text) and not own_words(text)
 
 
 def _sharpened(ending: Ending, step: str, reason: Reason, text: str) -> Reason:
@@ -187,7 +258,7 @@ def _done_of_last_try(ending: Ending, nodes: Mapping[str, Node]) -> Mapping[str,
     return ending.done
 
 
-def _culprit(nodes: Mapping[str, Node]) -> Node | None:
+def culprit_of(nodes: Mapping[str, Node]) -> Node | None:
     """The process that made the workflow fail: the last try of the first step that broke."""
     retried = {n.step: n for n in nodes.values() if n.type == "Retry"}
     broken = [n for n in nodes.values() if n.leaf and n.broken and n.step != EXIT_HANDLER]

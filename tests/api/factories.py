@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from api.models import Attempt, Checkpoint, Dataset, Event, Heartbeat, Job, Snapshot
+from api.settings import Settings
 from api.wake import Wake
 from workflows.keys import new_job_id, new_trace_id, workflow_name
 
@@ -20,6 +22,17 @@ SPEC: dict[str, Any] = {
     "dataset": "digits",
     "primary_metric": {"name": "val/mAP50-95", "mode": "max"},
 }
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Returns the variables that give another process a test's settings: where its home and its records are."""
+    told = {"TIPHYS_HOME": str(settings.resolved_home())}
+    if settings.database_url and settings.user_token:
+        keys = {kid: key.get_secret_value() for kid, key in settings.signing_keys.items()}
+        told["TIPHYS_DATABASE_URL"] = settings.database_url
+        told["TIPHYS_USER_TOKEN"] = settings.user_token.get_secret_value()
+        told["TIPHYS_SIGNING_KEYS"] = json.dumps(keys)
+    return told
 
 
 class Clock:

@@ -82,6 +82,16 @@ def test_writers_from_many_threads_all_get_their_turn(database: Database) -> Non
     assert count(database) == threads * each
 
 
+def test_a_connection_in_use_at_the_close_ends_when_it_comes_back(database: Database) -> None:
+    other = Database(database.url)
+    with other.read() as session:
+        raw = session.connection().connection.dbapi_connection
+        other.close()
+    assert raw is not None
+    with pytest.raises(Exception, match="closed"):
+        raw.cursor().execute("SELECT 1")
+
+
 def test_a_second_process_waits_for_the_writer_instead_of_failing(database: Database) -> None:
     other = Database(database.url)
     begun, done = threading.Event(), threading.Event()
@@ -104,6 +114,7 @@ def test_a_second_process_waits_for_the_writer_instead_of_failing(database: Data
     assert count(database) == 2
 
 
+@pytest.mark.sqlite_only
 def test_sqlite_is_set_up_to_lose_nothing(database: Database) -> None:
     with database.engine.connect() as connection:
         names = ("journal_mode", "synchronous", "foreign_keys")

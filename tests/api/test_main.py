@@ -23,6 +23,7 @@ from tests.api.factories import Clock, create_job
 
 JOBS = "/api/v1/training/jobs"
 PROBLEM = "application/problem+json"
+PROBES = ("/health", "/ready")
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
@@ -87,7 +88,7 @@ def test_nobody_gets_in_without_the_token(client: TestClient, document: dict[str
     client.headers.pop("Authorization")
     asked = 0
     for path, method, _ in operations(document):
-        if path in ("/health", "/ready"):
+        if path in PROBES:
             continue
         answer = client.request(method, re.sub(r"\{\w+\}", "zzzzzzzz", path), headers={"Authorization": "Bearer wrong"})
         assert answer.status_code == 401, f"{method} {path}"
@@ -110,7 +111,7 @@ def test_the_document_says_what_it_must(document: dict[str, Any]) -> None:
         assert operation["summary"], where
         assert operation["description"], where
         assert set(operation["tags"]) <= tags, where
-        if path in ("/health", "/ready"):
+        if path in PROBES:
             assert "security" not in operation, where
         elif not for_trainers(operation):
             assert operation["security"], where
@@ -159,12 +160,20 @@ def mark(platform: Platform, clock: Clock) -> Path:
     return path
 
 
+@pytest.mark.sqlite_only
 def test_ready_when_everything_is_there(client: TestClient, mark: Path) -> None:
     client.headers.pop("Authorization")
     answer = client.get("/ready")
     assert answer.status_code == 200
     assert set(answer.json()["checks"]) == {"database", "migrations", "storage", "reconciler"}
     assert all(check["ok"] for check in answer.json()["checks"].values())
+
+
+def test_ready_for_a_probe_that_asks_for_less(client: TestClient) -> None:
+    answer = client.get("/ready", params={"check": ["database", "migrations"]})
+    assert answer.status_code == 200
+    assert set(answer.json()["checks"]) == {"database", "migrations"}
+    assert client.get("/ready", params={"check": "weather"}).status_code == 422
 
 
 def not_ready(client: TestClient) -> dict[str, Any]:
@@ -176,6 +185,7 @@ def not_ready(client: TestClient) -> dict[str, Any]:
     return faults
 
 
+@pytest.mark.sqlite_only
 def test_not_ready_without_a_reconciler(client: TestClient, mark: Path, clock: Clock) -> None:
     clock.advance(14)
     assert client.get("/ready").status_code == 200
@@ -188,14 +198,25 @@ def test_not_ready_without_a_reconciler(client: TestClient, mark: Path, clock: C
     assert "tiphys up" in faults["reconciler"]
 
 
-def test_not_ready_with_an_older_schema(client: TestClient, mark: Path, database: Database) -> None:
+def test_a_schema_that_a_newer_replica_has_made_is_ready(client: TestClient, database: Database) -> None:
+    """While replicas are replaced one after the other, the old ones go on."""
     with database.write_connection() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'an_older_one'")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '2999_01_01_a_newer_one'")
+    answer = client.get("/ready?check=migrations")
+    assert (answer.status_code, "newer" in answer.text) == (200, True)
+
+
+@pytest.mark.sqlite_only
+def test_not_ready_with_an_older_schema(client: TestClient, mark: Path, database: Database) -> None:
+    older = "2026_11_21_create_the_records"
+    with database.write_connection() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{older}'")
     faults = not_ready(client)
     assert list(faults) == ["migrations"]
-    assert "an_older_one" in faults["migrations"]
+    assert older in faults["migrations"]
 
 
+@pytest.mark.sqlite_only
 def test_not_ready_with_a_full_disk(
     client: TestClient, platform: Platform, mark: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +227,7 @@ def test_not_ready_with_a_full_disk(
     assert not_ready(client) == {"storage": "no room left for a small file; free some space"}
 
 
+@pytest.mark.sqlite_only
 def test_not_ready_without_a_database(settings: Settings, mark: Path, clock: Clock) -> None:
     app = create_app(settings, database=Database("sqlite:////nonexistent/folder/tiphys.db"), clock=clock)
     client = TestClient(app)  # without its lifespan, which would have refused to begin

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,24 @@ from sqlalchemy import event, inspect
 
 from api.db import MIGRATIONS, Database
 from api.models import Base
+from tests.api.factories import create_event, create_heartbeat, create_job
+from tests.postgres import Server
 
 
-@pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        database = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+        yield database
+        database.close()
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    url = server.create(migrated=False)
+    database = Database(url)
     yield database
     database.close()
+    server.drop(url)
 
 
 def run(database: Database, verb: str, revision: str) -> None:
@@ -78,10 +90,61 @@ def test_there_is_one_head() -> None:
 def test_numbers_of_streams_are_never_given_twice(empty: Database) -> None:
     """A stream resumes by these numbers: one that is given again would hide what it stands for."""
     empty.migrate()
-    with empty.engine.connect() as connection:
-        sql = dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all())
-    assert "AUTOINCREMENT" in sql["events"]
-    assert "AUTOINCREMENT" in sql["heartbeats"]
+    numbers = []
+    for _ in range(2):
+        with empty.write() as session:
+            job = create_job(session, id="k7m2qz9x")
+            numbers.append((create_event(session, job).id, create_heartbeat(session, job).seq))
+            session.flush()
+            session.delete(job)
+    first, second = numbers
+    assert first < second
+    assert first[1] < second[1]
+
+
+def test_numbers_of_streams_do_not_end(empty: Database) -> None:
+    """Two thousand trainers that report every second reach 32 bits within a fortnight."""
+    empty.migrate()
+    with empty.write() as session:
+        job = create_job(session)
+        assert create_heartbeat(session, job, seq=2**40).seq == 2**40
+        assert create_event(session, job, id=2**40).id == 2**40
+    if not empty.sqlite:
+        with empty.engine.connect() as connection:
+            kinds = connection.exec_driver_sql("SELECT DISTINCT data_type::text FROM pg_sequences").scalars().all()
+            assert "bigint" in kinds
+            ends = "SELECT max_value FROM pg_sequences WHERE sequencename IN ('events_id_seq', 'heartbeats_seq_seq')"
+            assert connection.exec_driver_sql(ends).scalars().all() == [2**63 - 1] * 2
+
+
+def test_replicas_that_start_together_migrate_once(empty: Database) -> None:
+    made: list[str] = []
+    others = [Database(empty.url) for _ in range(4)]
+    for other in others:
+        event.listen(other.engine, "before_cursor_execute", lambda *told: made.append(told[2]))
+    failures = in_threads([other.migrate for other in others])
+    for other in others:
+        other.close()
+    assert failures == []
+    assert sum("CREATE TABLE jobs" in " ".join(statement.split()) for statement in made) == 1
+    assert differences(empty) == []
+
+
+def in_threads(works: list[Callable[[], None]]) -> list[Exception]:
+    failures: list[Exception] = []
+
+    def run(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return failures
 
 
 def test_a_migration_that_is_cut_off_leaves_nothing_half_done(empty: Database) -> None:
@@ -90,7 +153,7 @@ def test_a_migration_that_is_cut_off_leaves_nothing_half_done(empty: Database) -
     def cut(connection: object, cursor: object, statement: str, *_: object) -> None:
         nonlocal made
         made += statement.strip().upper().startswith("CREATE TABLE")
-        if made == 4:
+        if made == 5:
             raise KeyboardInterrupt
 
     event.listen(empty.engine, "before_cursor_execute", cut)

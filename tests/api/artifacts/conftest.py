@@ -1,4 +1,4 @@
-"""Two storages for one suite: a folder, and a bucket of a real S3-compatible server on this machine."""
+"""Storages for one suite: a folder, and buckets of S3-compatible servers on this machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
 
+from api.artifacts.s3 import S3Storage
 from api.artifacts.storage import Storage, open_storage
 from api.settings import Settings
 
@@ -74,7 +76,20 @@ def bucket(s3_server: tuple[str, Path]) -> Storage:
     return open_storage(s3_settings(root, address))
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    """A bucket of a service that answers as AWS does where the other one does not: 206, ETags of several parts."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    storage = open_storage(s3_settings(tmp_path_factory.mktemp("aws"), f"http://{host}:{port}"))
+    assert isinstance(storage, S3Storage)
+    storage._client.create_bucket(Bucket="tiphys")
+    yield storage
+    server.stop()
+
+
+@pytest.fixture(params=["file", "s3", "aws"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     """An empty storage."""
     if request.param == "file":
@@ -82,7 +97,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
         Path(settings.storage().root or "").mkdir(parents=True, exist_ok=True)
         yield open_storage(settings)
         return
-    bucket: Storage = request.getfixturevalue("bucket")
+    bucket: Storage = request.getfixturevalue("bucket" if request.param == "s3" else "aws")
     yield bucket
     for found in bucket.list(""):
         bucket.delete(found.name)

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -11,6 +17,7 @@ import pytest
 
 from api.artifacts.storage import Storage, Stored
 from api.errors import NotFound
+from tests.api.artifacts.conftest import ACCESS, SECRET
 
 ODD = "logs/a b/ü+&%23#?=é.txt"
 
@@ -114,6 +121,66 @@ def test_odd_names_stay_one_object(storage: Storage) -> None:
     assert storage.list("logs/") == []
 
 
+@pytest.mark.parametrize("name", ["a b.pt", "부품/나사.pt", "x+y%20#?=&.pt", "%zz.pt", "🙂.pt", "a~*(x)!.pt"])
+def test_every_name_comes_back_as_it_was(storage: Storage, name: str) -> None:
+    uri = put(storage, f"odd/{name}", name.encode()).uri
+    assert read(storage, uri) == name.encode()
+    assert [item.name for item in storage.list("odd/")] == [name]
+    address = storage.presign(uri, filename="file.pt")
+    assert address is None or httpx.get(address).content == name.encode()
+    assert storage.delete_prefix("odd/") == 1
+
+
+def test_more_than_a_thousand_objects_are_listed_and_deleted(storage: Storage) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: put(storage, f"many/{n:04}", b"x"), range(1100)))
+    put(storage, "many.txt")
+    assert [item.name for item in storage.list("many/")] == [f"{n:04}" for n in range(1100)]
+    assert storage.delete_prefix("many/") == 1100
+    assert [item.name for item in storage.list("many")] == [".txt"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from api.artifacts.storage import open_storage
+from api.settings import Settings
+storage, left = open_storage(Settings()), [2]
+def deadly(*_, **__):
+    left[0] -= 1
+    if not left[0]: os.kill(os.getpid(), signal.SIGKILL)
+if storage.target.type == "file":
+    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+else:
+    storage._client.meta.events.register("before-call.s3.UploadPart", deadly)
+storage.write_file("checkpoints/x/best.pt", Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("before", [b"", b"the one before"])
+def test_a_killed_upload_is_never_visible(storage: Storage, tmp_path: Path, before: bytes) -> None:
+    if before:
+        put(storage, "checkpoints/x/best.pt", before)
+    (tmp_path / "best.pt").write_bytes(bytes(30 << 20))
+    target = storage.target
+    settings = {"TIPHYS_HOME": str(tmp_path / "home"), "TIPHYS_STORAGE_TYPE": target.type}
+    if target.type != "file":
+        settings |= {
+            "TIPHYS_STORAGE_BUCKET": target.bucket, "TIPHYS_STORAGE_ENDPOINT": str(target.endpoint),
+            "TIPHYS_STORAGE_ACCESS_KEY": ACCESS, "TIPHYS_STORAGE_SECRET_KEY": SECRET,
+        }  # fmt: skip
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "best.pt")]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3]), **settings}
+    ran = subprocess.run(command, env=env, capture_output=True, check=False)
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+    assert [(item.name, item.size) for item in storage.list("")] == (
+        [("checkpoints/x/best.pt", len(before))] if before else []
+    )
+    uri = storage.target.uri("checkpoints/x/best.pt")
+    assert storage.exists(uri) == bool(before)
+    assert storage.write_file("checkpoints/x/best.pt", tmp_path / "best.pt").size == storage.size(uri)
+
+
 def test_the_probe_leaves_nothing(storage: Storage) -> None:
     storage.probe()
     assert storage.list("") == []
@@ -130,3 +197,13 @@ def test_whoever_has_the_address_can_fetch_it(storage: Storage) -> None:
     assert "Signature" in address
     forged = httpx.get(address.replace("best.pt", "last.pt", 1))
     assert forged.status_code in (403, 404)
+
+
+def test_an_address_ends_when_it_was_said_to(bucket: Storage) -> None:
+    uri = put(bucket, "checkpoints/x/best.pt", b"weights").uri
+    address = bucket.presign(uri, seconds=1)
+    assert address is not None
+    deadline = time.monotonic() + 30
+    while httpx.get(address).status_code == 200:
+        assert time.monotonic() < deadline
+    assert httpx.get(address).status_code in (400, 403)

@@ -225,3 +225,10 @@ def test_many_at_once_are_all_stored(trainer: Trainer, make_trainer: MakeTrainer
     for one in trainers:
         assert sorted(row.epoch for row in one.beats()) == list(range(1, 11))
         assert (one.now().epoch, one.now().progress, one.now().metrics) == (10, 100.0, {"e": 10.0})
+
+
+def test_heartbeats_are_counted_for_whoever_measures(trainer: Trainer) -> None:
+    trainer.beat(epoch=1)
+    trainer.beat(epoch=2)
+    trainer.beat(epoch=2)
+    assert "tiphys_heartbeats_total 3\n" in trainer.client.get("/metrics").text

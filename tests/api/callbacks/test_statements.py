@@ -1,15 +1,16 @@
-"""Both ways to say the same to a database leave the same records."""
+"""Both ways to say the same to a database, the general and its own, leave the same records."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Dialect, select
 
 from api.callbacks.bodies import read_heartbeats
 from api.callbacks.heartbeats import Delivery, HeartbeatStore
-from api.callbacks.statements import CoreStatements, SqliteStatements
+from api.callbacks.statements import CoreStatements, SqliteStatements, Statements, statements_for
 from api.db import Database
 from api.models import Event, Heartbeat, Job
 from tests.api.factories import NOW, create_job
@@ -28,8 +29,8 @@ def record(row: Any, *, leave: str) -> dict[str, Any]:
     return {column.name: getattr(row, column.name) for column in row.__table__.columns if column.name != leave}
 
 
-@pytest.mark.parametrize("statements", [CoreStatements, SqliteStatements])
-def test_both_leave_the_same_records(database: Database, statements: type[CoreStatements]) -> None:
+@pytest.mark.parametrize("statements", [CoreStatements, statements_for])
+def test_both_leave_the_same_records(database: Database, statements: Callable[[Dialect], Statements]) -> None:
     with database.write() as session:
         create_job(session, id=JOB, state="running", trace_id=TRACE)
     store = HeartbeatStore(statements(database.engine.dialect))
@@ -73,13 +74,14 @@ def test_more_rows_than_one_statement_takes(database: Database, monkeypatch: pyt
     with database.write() as session:
         create_job(session, id=JOB, state="running", trace_id=TRACE)
     body = b"[" + b",".join(b'{"trace_id": "%s", "epoch": %d}' % (TRACE.encode(), e) for e in range(10)) + b"]"
-    store = HeartbeatStore(SqliteStatements(database.engine.dialect))
+    store = HeartbeatStore(statements_for(database.engine.dialect))
     with database.write_connection() as connection:
         assert store.store(connection, [Delivery(JOB, 1, tuple(read_heartbeats(body)), NOW)]) == [True]
     with database.read() as session:
         assert session.scalars(select(Heartbeat.epoch).order_by(Heartbeat.seq)).all() == list(range(10))
 
 
+@pytest.mark.sqlite_only
 def test_sqlite_keeps_moments_as_sqlalchemy_does(database: Database) -> None:
     with database.write() as session:
         create_job(session, id=JOB, state="running", trace_id=TRACE)

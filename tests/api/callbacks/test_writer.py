@@ -10,14 +10,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
 from api.auth import JobClaims, issue_job_token
@@ -25,9 +25,10 @@ from api.callbacks.bodies import Beat, Reading
 from api.callbacks.writer import HeartbeatWriter
 from api.db import Database
 from api.errors import NotFound, StorageFull, TiphysError, Unavailable
+from api.models import Heartbeat, Job
 from api.settings import Settings
 from tests.api.callbacks.conftest import Trainer
-from tests.api.factories import NOW, create_job
+from tests.api.factories import NOW, create_job, environment_of
 
 ROOT = Path(__file__).parents[3]
 SERVER = """
@@ -173,9 +174,9 @@ def test_in_one_batch_each_gets_its_own_answer(database: Failing) -> None:
     ]
     assert isinstance(answers[2], TiphysError)
     assert answers[2].code == "trace_mismatch"
-    with closing(sqlite3.connect(database.engine.url.database or "")) as rows:
-        found = rows.execute("SELECT metrics FROM heartbeats WHERE job_id = ?", (good.id,)).fetchall()
-    assert found == [('{"a":1.0,"b":2.0}',)]
+    with database.read() as session:
+        found = session.scalars(select(Heartbeat.metrics).where(Heartbeat.job_id == good.id)).all()
+    assert found == [{"a": 1.0, "b": 2.0}]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +214,7 @@ def test_what_is_wrong_with_one_costs_the_others_nothing(database: Failing) -> N
     assert answers[1] is True
 
 
+@pytest.mark.sqlite_only
 def test_a_full_disk_really_is_507(database: Failing, trainer: Trainer) -> None:
     with database.write_connection() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -272,7 +274,7 @@ def test_an_answered_heartbeat_survives_kill_9(settings: Settings, database: Fai
             [sys.executable, "-c", SERVER, str(settings.home), str(listening.fileno())],
             pass_fds=[listening.fileno()],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | environment_of(settings),
         )
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=30) as client:
@@ -286,6 +288,6 @@ def test_an_answered_heartbeat_survives_kill_9(settings: Settings, database: Fai
         finally:
             server.send_signal(signal.SIGKILL)
             server.wait()
-    with closing(sqlite3.connect(settings.resolved_home() / "tiphys.db")) as rows:
-        assert rows.execute("SELECT epoch FROM heartbeats ORDER BY seq").fetchall() == [(e,) for e in range(1, 6)]
-        assert rows.execute("SELECT epoch FROM jobs").fetchall() == [(5,)]
+    with database.read() as session:
+        assert session.scalars(select(Heartbeat.epoch).order_by(Heartbeat.seq)).all() == [1, 2, 3, 4, 5]
+        assert session.scalars(select(Job.epoch)).all() == [5]

@@ -14,6 +14,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.cli.main import run
+from api.settings import SOURCE
+from tests.api.datasets.conftest import document, write_dataset
 
 URL = "http://127.0.0.1:1"
 
@@ -80,3 +82,32 @@ def answering(up: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[httpx.Resp
         monkeypatch.setattr(httpx, "Client", lambda **options: real(**options, transport=transport))
 
     return answer
+
+
+real = pytest.mark.skipif(
+    not (SOURCE / ".venvs" / "steps" / "bin" / "python").exists(), reason="the steps' environment is not set up"
+)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """A sound dataset, whose folder has a dot in its name."""
+    return write_dataset(tmp_path / "parts.v2", document())
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A dataset with a box outside, and many labels of a class that is not there."""
+    told = document(12)
+    told["annotations"][3]["bbox"] = [30, 2, 10, 10]
+    for annotation in told["annotations"][5:]:
+        annotation["category_id"] = 99
+    return write_dataset(tmp_path / "broken", told)
+
+
+@pytest.fixture
+def mendable(tmp_path: Path) -> Path:
+    """A dataset whose one fault has a cure that needs nobody's judgement."""
+    told = document()
+    told["annotations"][3]["bbox"] = [1, 2, -3, 4]
+    return write_dataset(tmp_path / "mendable", told)

@@ -14,7 +14,8 @@ from fastapi.testclient import TestClient
 from api.cli import jobs as jobs_commands
 from api.cli.client import Api, find_home
 from api.cli.fault import Exit, Fault
-from tests.api.cli.conftest import Tiphys
+from tests.api.cli.conftest import URL, Tiphys
+from workflows.version import __version__
 
 
 def test_without_an_api_the_cure_is_to_start_one(tiphys: Tiphys, tmp_path: Path) -> None:
@@ -79,11 +80,24 @@ def test_something_else_at_the_address_is_not_mistaken_for_the_api(
     assert "is not Tiphys" in said.err
 
 
-def test_a_wrong_token_names_where_the_right_one_lies(tiphys: Tiphys, online: TestClient) -> None:
+def test_a_wrong_token_names_the_variable_and_where_the_right_one_lies(
+    tiphys: Tiphys, online: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIPHYS_USER_TOKEN", "wrong")
     online.headers["Authorization"] = "Bearer wrong"
     said = tiphys("jobs")
-    assert said.code == Exit.FAILED
-    assert "token" in said.err
+    assert said.code == Exit.USAGE
+    assert f"TIPHYS_USER_TOKEN is not the token of {URL}" in said.err
+    assert "kubectl get secret tiphys-keys" in said.err
+    assert "unset TIPHYS_USER_TOKEN" in said.err
+
+
+def test_a_wrong_token_of_a_home_folder_names_its_file(tiphys: Tiphys, online: TestClient, up: Path) -> None:
+    online.headers["Authorization"] = "Bearer wrong"
+    said = tiphys("jobs")
+    assert said.code == Exit.USAGE
+    assert f"what {up / 'token'} holds is not the token of {URL}" in said.err
+    assert "set TIPHYS_USER_TOKEN" in said.err
 
 
 @pytest.mark.parametrize("verb", ["show", "watch", "logs", "events", "metrics", "checkpoints", "cancel", "delete"])
@@ -110,6 +124,19 @@ def test_no_job_yet_has_no_last_one(tiphys: Tiphys, online: TestClient) -> None:
 )
 def test_wrong_usage_exits_2(tiphys: Tiphys, words: tuple[str, ...]) -> None:
     assert tiphys(*words).code == Exit.USAGE
+
+
+@pytest.mark.parametrize("words", [(), ("train",), ("job",), ("job", "show"), ("dataset", "check")])
+def test_help_has_a_short_word(tiphys: Tiphys, words: tuple[str, ...]) -> None:
+    short = tiphys(*words, "-h")
+    assert short.code == Exit.OK
+    assert short.out == tiphys(*words, "--help").out
+    assert short.out.startswith("Usage: ")
+
+
+def test_the_version_is_told(tiphys: Tiphys) -> None:
+    said = tiphys("--version")
+    assert (said.code, said.out) == (Exit.OK, f"tiphys {__version__}\n")
 
 
 @pytest.mark.parametrize("command", ["compile", "run", "up"])

@@ -10,14 +10,16 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
 from api.cli.client import Message
 from api.cli.fault import Exit, Fault
-from api.cli.watch import RECONNECT_AFTER, View, messages, metrics_line
+from api.cli.watch import RECONNECT_AFTER, View, messages
 from api.db import Database
+from api.models import Checkpoint
 from api.platform import Platform
 from tests.api.cli.conftest import Tiphys
-from tests.api.factories import create_checkpoint, create_event, create_job
+from tests.api.factories import create_checkpoint, create_event, create_job, create_snapshot
 
 
 @pytest.mark.parametrize("word", ["abcdefgh", "abc", "a-longer-name", "last"])
@@ -49,6 +51,29 @@ def test_names_are_shown_as_they_are(tiphys: Tiphys, online: TestClient, databas
     assert "[/y]" in shown
 
 
+def test_a_job_tells_what_it_trained_on_and_what_became_of_it(
+    tiphys: Tiphys, online: TestClient, database: Database
+) -> None:
+    part = {"images": 3, "annotations": 7, "per_class": {"cat": 7}}
+    proof = {
+        "counts": {"in": {"train": part}, "out": {"train": part}},
+        "covers": ["boxes"],
+        "left_out": {"crowd": {"count": 2, "unit": "annotations", "why": "…", "ids": [4, 5]}},
+        "changed": {},
+        "checksum_in": "sha256:abcdef0123456789",
+        "checksum_out": "sha256:abcdef0123456789",
+    }
+    with database.write() as session:
+        taken = create_snapshot(session, id="snap_0123456789ab", version_hash="dsv1:" + "a" * 64)
+        job = create_job(session, snapshot_id=taken.id)
+        create_event(session, job, event_type="dataset_converted", data={"conversion": {"proof": proof}})
+    shown = tiphys("job", "show", "last").out
+    assert "digits  D1  version dsv1:aaaaaaaaaaaa  snapshot snap_0123456789ab" in shown
+    assert "3 images, 7 annotations" in shown
+    assert "2 annotations crowd" in shown
+    assert "same checksum of boxes in and out (abcdef012345)" in shown
+
+
 def test_all_events_are_told_not_only_the_first_page(tiphys: Tiphys, online: TestClient, database: Database) -> None:
     with database.write() as session:
         job = create_job(session)
@@ -75,6 +100,33 @@ def test_a_checkpoint_is_fetched_whole(tiphys: Tiphys, online: TestClient, best:
     said = tiphys("job", "checkpoints", "last", "--get", "best", "--json")
     assert said.json == {"kind": "best", "path": "best.pt", "sha256": hashlib.sha256(best).hexdigest()}
     assert (tmp_path / "best.pt").read_bytes() == best
+
+
+def test_a_checkpoint_that_is_there_already_is_not_fetched_again(
+    tiphys: Tiphys, online: TestClient, best: bytes, platform: Platform, tmp_path: Path
+) -> None:
+    assert tiphys("job", "checkpoints", "last", "--get", "best").out.strip() == "best.pt (7 B, SHA-256 ok)"
+    Path(str(platform.storage.target.root), "best.pt").unlink()
+    said = tiphys("job", "checkpoints", "last", "--get", "best")
+    assert (said.code, said.out.strip()) == (Exit.OK, "best.pt (7 B, SHA-256 ok) is there already")
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_checkpoint_is_not_written_over_another_file(
+    tiphys: Tiphys, online: TestClient, best: bytes, database: Database, tmp_path: Path, recorded: bool
+) -> None:
+    if not recorded:
+        with database.write() as session:
+            session.execute(update(Checkpoint).values(sha256=None))
+    (tmp_path / "best.pt").write_bytes(b"another training's")
+    before = set(tmp_path.iterdir())
+    said = tiphys("job", "checkpoints", "last", "--get", "best")
+    assert said.code == Exit.USAGE
+    assert "best.pt is there already, and is not checkpoint best" in said.err
+    assert "--to" in said.err
+    assert (tmp_path / "best.pt").read_bytes() == b"another training's"
+    assert set(tmp_path.iterdir()) == before
+    assert tiphys("job", "checkpoints", "last", "--get", "best", "--to", "mine.pt").code == Exit.OK
 
 
 def test_a_checkpoint_that_is_not_what_was_recorded_is_refused(
@@ -126,7 +178,7 @@ def test_every_command_speaks_json_and_words(
 
 JOB: dict[str, Any] = {
     "id": "abcdefgh", "name": "n", "framework": "toy", "model": "m", "dataset": "d", "state": "running", "steps": [],
-    "epoch": 1, "total_epochs": 3, "progress": None, "metrics": {"train/loss": None, "val/accuracy": 0.5},
+    "epoch": 1, "total_epochs": 3, "progress": None, "metrics": {"val/accuracy": 0.5},
 }  # fmt: skip
 
 
@@ -144,13 +196,6 @@ class FakeApi:
 
     def get(self, path: str) -> dict[str, Any]:
         raise Fault("away", exit_code=Exit.UNREACHABLE)
-
-
-def test_a_metric_that_was_not_a_number_is_left_out_of_the_view() -> None:
-    view = View(JOB)
-    view.hear(Message("1-1", "heartbeat", {"epoch": 2, "metrics": {"train/loss": None, "val/mAP": 0.25}}), FakeApi())  # type: ignore[arg-type]  # a stand-in
-    assert metrics_line(view.metrics).plain == "accuracy 0.5  mAP 0.25  "
-    assert view.job["epoch"] == 2
 
 
 def test_a_watch_outlives_an_api_that_goes_between_message_and_question() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,9 @@ from fastapi.testclient import TestClient
 
 from api.cli.fault import Exit, Fault
 from api.cli.train import _request
+from api.db import Database
 from tests.api.cli.conftest import Tiphys
+from tests.api.factories import create_dataset
 
 
 def asked(*settings: str, file: Path | None = None, **given: str) -> dict[str, Any]:
@@ -59,6 +64,15 @@ def test_nothing_to_train_is_refused(tiphys: Tiphys, words: tuple[str, ...]) -> 
     assert tiphys(*words).code == Exit.USAGE
 
 
+def test_a_job_without_a_dataset_is_told_how_to_name_one(tiphys: Tiphys, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("framework: toy\nmodel: softmax\n")
+    for words in (("ultralytics/yolo11n",), ("-f", file)):
+        said = tiphys("train", *words)
+        assert said.code == Exit.USAGE
+        assert "--dataset ID" in said.err
+
+
 @pytest.mark.parametrize(
     ("text", "code", "word"),
     [
@@ -87,6 +101,19 @@ def test_a_file_that_is_no_text_is_named(tiphys: Tiphys, tmp_path: Path, content
     said = tiphys("compile", file)
     assert said.code == Exit.USAGE
     assert "is not a text file" in said.err
+
+
+@pytest.mark.parametrize("claim", [None, "shared"])
+def test_a_printed_workflow_mounts_only_a_claim_that_was_named(
+    tiphys: Tiphys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claim: str | None
+) -> None:
+    if claim:
+        monkeypatch.setenv("TIPHYS_CACHE_CLAIM", claim)
+    file = tmp_path / "job.yaml"
+    file.write_text("framework: toy\nmodel: softmax\ndataset: digits")
+    said = tiphys("compile", file)
+    assert said.code == Exit.OK
+    assert ("claimName: shared" in said.out, "persistentVolumeClaim" in said.out) == (bool(claim), bool(claim))
 
 
 def test_an_impossible_job_id_is_refused(tiphys: Tiphys, tmp_path: Path) -> None:
@@ -127,3 +154,48 @@ def test_a_request_with_half_a_character_is_refused(tiphys: Tiphys, up: Path) ->
     said = tiphys("train", "toy/softmax", "-d", "digits", "--name", "\udcff")
     assert said.code in (Exit.USAGE, Exit.UNREACHABLE)
     assert "UTF-8" in said.err
+
+
+@pytest.fixture
+def checked(database: Database, tmp_path: Path) -> Callable[[int], None]:
+    """Registers the dataset `digits`, in which the last check found so many errors."""
+
+    def register(errors: int) -> None:
+        folder = tmp_path / "digits"
+        folder.mkdir()
+        (folder / "annotations_detection.json").write_text("{}")
+        with database.write() as session:
+            create_dataset(
+                session,
+                uri=f"{folder.as_uri()}/",
+                checked_at=datetime.now(UTC),
+                check_report={"errors": [], "error_count": errors},
+            )
+
+    return register
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_dataset_that_was_found_broken_is_told_at_submit(
+    tiphys: Tiphys, online: TestClient, checked: Callable[[int], None], more: tuple[str, ...]
+) -> None:
+    checked(3)
+    said = tiphys("train", "toy/softmax", "-d", "digits", *more)
+    assert said.code == Exit.OK
+    assert re.match(r"warning: the last check of dataset digits found 3 errors \(\d+s ago\)", said.err)
+    assert "tiphys dataset check digits" in said.err
+    assert "tiphys dataset fix digits" in said.err
+    spoken = tiphys("train", "toy/softmax", "-d", "digits", *more, "--json")
+    assert isinstance(spoken.json, dict)
+    assert "3 errors" in json.loads(spoken.err)["warning"]
+
+
+def test_a_sound_dataset_a_folder_and_an_unknown_one_raise_no_warning(
+    tiphys: Tiphys, online: TestClient, checked: Callable[[int], None], tmp_path: Path
+) -> None:
+    checked(0)
+    (tmp_path / "data").mkdir()
+    for dataset, code in (("digits", Exit.OK), ("./data", Exit.OK), ("no-such", Exit.USAGE)):
+        said = tiphys("train", "toy/softmax", "-d", dataset)
+        assert said.code == code
+        assert "warning" not in said.err

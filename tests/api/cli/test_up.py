@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from fastapi.testclient import TestClient
 
 from api.cli import serve
 from api.cli.fault import Exit
+from api.db import Database
 from api.settings import DEFAULT_PORT, Settings
-from tests.api.cli.conftest import Tiphys
+from tests.api.cli.conftest import URL, Tiphys
+from tests.api.factories import NOW, create_job
 
 
 @pytest.fixture
@@ -81,8 +88,57 @@ def test_a_home_that_is_a_file_is_named(tiphys: Tiphys, tmp_path: Path) -> None:
         assert str(tmp_path / "home") in said.err
 
 
-def test_down_without_a_platform_says_so(tiphys: Tiphys, up: Path) -> None:
+@pytest.fixture
+def alive(up: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that the home folder names as its platform."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    created = psutil.Process(process.pid).create_time()
+    (up / "api.json").write_text(
+        json.dumps({"url": URL, "pid": process.pid, "create_time": created, "started_at": created})
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_down_without_a_platform_is_no_error(tiphys: Tiphys, up: Path) -> None:
     (up / "api.json").write_text(json.dumps({"url": "u", "pid": 2**30, "create_time": 0, "started_at": 0}))
     said = tiphys("down")
-    assert said.code == Exit.UNREACHABLE
-    assert "no Tiphys is up" in said.err
+    assert (said.code, said.err) == (Exit.OK, "")
+    assert f"No Tiphys is up in {up}" in said.out
+    assert tiphys("down", "--json").json == {"ended": None, "running": [], "waiting": []}
+
+
+def test_down_names_the_jobs_that_go_on_and_those_that_wait(
+    tiphys: Tiphys, online: TestClient, database: Database, alive: subprocess.Popen[bytes]
+) -> None:
+    with database.write() as session:
+        for number, state in enumerate(("running", "cancelling", "queued", "succeeded")):
+            create_job(session, id=f"job{number}", state=state, created_at=NOW + timedelta(seconds=number))
+    said = tiphys("down")
+    assert said.code == Exit.OK
+    assert alive.poll() is not None
+    assert said.out.splitlines()[1:] == [
+        "2 jobs go on: job1, job0; the next `tiphys up` finds them.",
+        "1 job waits: job2; the next `tiphys up` finds it.",
+    ]
+
+
+def test_down_as_json_lists_the_jobs(
+    tiphys: Tiphys, online: TestClient, database: Database, alive: subprocess.Popen[bytes]
+) -> None:
+    with database.write() as session:
+        create_job(session, id="abcdefgh", state="running")
+    assert tiphys("down", "--json").json == {"ended": alive.pid, "running": ["abcdefgh"], "waiting": []}
+
+
+def test_down_ends_a_platform_that_does_not_answer(
+    tiphys: Tiphys, up: Path, alive: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIPHYS_URL", "http://elsewhere:1")
+    said = tiphys("down")
+    assert said.code == Exit.OK
+    assert alive.poll() is not None
+    assert "Which jobs go on it did not say" in said.out
+    assert "TIPHYS_URL (http://elsewhere:1) does not count here" in said.err
+    assert f"ends that of the home folder {up}" in said.err

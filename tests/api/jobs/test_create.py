@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from api.db import Database
-from api.models import Attempt, Event, Job
-from tests.api.factories import NOW
+from api.jobs import service
+from api.jobs.dataset import choose
+from api.models import Attempt, Dataset, Event, Job
+from tests.api.factories import NOW, create_dataset, create_event, create_job, create_snapshot
 from workflows.keys import is_job_id
 
 JOBS = "/api/v1/training/jobs"
@@ -249,3 +251,86 @@ assert "boto3" not in sys.modules, "boto3 was imported"
         [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+SNAPSHOT = "snap_0123456789ab"
+
+
+@pytest.fixture
+def pinned(database: Database, folder: Path) -> dict[str, Any]:
+    """A request for a registered dataset on one of its snapshots."""
+    with database.write() as session:
+        create_dataset(session, id="digits", uri=f"file://{folder}/", split={"method": "auto", "ratio": [0.5, 0.5]})
+        create_snapshot(session, id=SNAPSHOT, dataset_id="digits", version_hash="dsv1:" + "a" * 64)
+        create_dataset(session, id="letters", uri=f"file://{folder}/")
+        create_snapshot(session, id="snap_ffffffffffff", dataset_id="letters")
+    return {"framework": "toy", "dataset": "digits", "snapshot": SNAPSHOT}
+
+
+def test_a_job_trains_on_an_earlier_snapshot(client: TestClient, database: Database, pinned: Body) -> None:
+    job = client.post(JOBS, json=pinned).json()
+    assert (job["snapshot_id"], job["spec"]["snapshot"]) == (SNAPSHOT, SNAPSHOT)
+    assert job["spec"]["split"]["method"] == "use_dataset", "the snapshot divides it, not the dataset's own split"
+    with database.write() as session:
+        told = {"conversion": {"proof": {"lossless": True}}}
+        create_event(session, session.get_one(Job, job["id"]), event_type="dataset_converted", data=told)
+    shown = client.get(f"{JOBS}/{job['id']}").json()
+    assert shown["snapshot"]["images"] == {"train": 1, "val": 1, "test": 0}
+    assert shown["snapshot"]["version_hash"].startswith("dsv1:aaaa")
+    assert shown["conversion"] == told["conversion"]
+    plan = client.post(JOBS, params={"dry_run": True}, json=pinned).json()
+    environment = next(t for t in plan["manifest"]["spec"]["templates"] if t["name"] == "convert")["container"]["env"]
+    assert {"name": "SNAPSHOT_ID", "value": SNAPSHOT} in environment
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "said", "cure"),
+    [
+        ("snap_999999999999", "there is no snapshot snap_999999999999", SNAPSHOT),
+        ("snap_ffffffffffff", "is of dataset 'letters'", "dataset: letters"),
+    ],
+)
+def test_a_snapshot_that_is_not_the_datasets_is_refused(
+    client: TestClient, database: Database, pinned: Body, snapshot: str, said: str, cure: str
+) -> None:
+    answer = client.post(JOBS, json=pinned | {"snapshot": snapshot})
+    assert (answer.status_code, answer.json()["code"]) == (422, "snapshot_unknown")
+    assert said in answer.json()["detail"]
+    assert cure in answer.json()["cure"]
+    assert job_count(database) == 0
+
+
+def test_the_same_data_below_a_second_id_has_the_same_snapshot(
+    client: TestClient, database: Database, pinned: Body
+) -> None:
+    letters = pinned | {"dataset": "letters"}
+    assert client.post(JOBS, json=letters).status_code == 422
+    with database.write() as session:
+        create_job(session, dataset="letters", snapshot_id=SNAPSHOT)
+    assert client.post(JOBS, json=letters).json()["snapshot_id"] == SNAPSHOT
+    listed = client.get("/api/v1/datasets/letters/snapshots").json()["items"]
+    assert {item["id"] for item in listed} == {SNAPSHOT, "snap_ffffffffffff"}
+    assert client.get(f"/api/v1/datasets/letters/snapshots/{SNAPSHOT}").status_code == 200
+
+
+def test_a_snapshot_outlives_its_dataset(client: TestClient, database: Database, pinned: Body) -> None:
+    with database.write() as session:
+        session.delete(session.get_one(Dataset, "digits"))
+    answer = client.post(JOBS, json=pinned | {"dataset": "letters"})
+    assert (answer.status_code, answer.json()["snapshot_id"]) == (201, SNAPSHOT)
+
+
+@pytest.mark.parametrize("change", [{"deleting": True}, {"uri": "file:///elsewhere/"}])
+def test_a_dataset_that_goes_while_a_job_is_made_takes_none(
+    client: TestClient, database: Database, pinned: Body, monkeypatch: pytest.MonkeyPatch, change: Body
+) -> None:
+    def choose_then_change(*args: Any) -> Any:
+        chosen = choose(*args)
+        with database.write() as session:
+            session.execute(update(Dataset).where(Dataset.id == pinned["dataset"]).values(change))
+        return chosen
+
+    monkeypatch.setattr(service, "choose", choose_then_change)
+    answer = client.post(JOBS, json=pinned)
+    assert (answer.status_code, "deleted or replaced" in answer.json()["detail"]) == (422, True)
+    assert job_count(database) == 0

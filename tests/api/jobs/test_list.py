@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.db import Database
-from api.models import Job
+from api.models import Attempt, Job
+from api.platform import Platform
 from tests.api.factories import NOW, create_checkpoint, create_job
 
 JOBS = "/api/v1/training/jobs"
@@ -123,6 +126,21 @@ def test_a_list_does_not_carry_what_only_one_job_shows(client: TestClient, three
     full = client.get(f"{JOBS}/{job['id']}").json()
     assert {**full, **job} == full
     assert full["links"]["logs"] == f"{JOBS}/{job['id']}/logs"
+
+
+def test_a_job_leads_to_its_workflow_in_argos_ui_wherever_new_ones_go(
+    app: FastAPI, client: TestClient, platform: Platform, database: Database, three: None
+) -> None:
+    (job,) = client.get(f"{JOBS}?limit=1").json()["items"]
+    there = {"engine": "argo", "argo_ui": "https://argo.example/", "argo_namespace": "others"}
+    assert "argo" not in client.get(f"{JOBS}/{job['id']}").json()["links"]
+    app.state.platform = replace(platform, settings=platform.settings.model_copy(update=there))
+    before = client.get(f"{JOBS}/{job['id']}").json()  # a record that does not say where it runs
+    assert before["links"]["argo"] == f"https://argo.example/workflows/others/{before['workflow_name']}"
+    with database.write() as session:
+        session.get_one(Attempt, (job["id"], job["attempt"])).place = "argo/jobs@u-1"
+    found = client.get(f"{JOBS}/{job['id']}").json()
+    assert found["links"]["argo"] == f"https://argo.example/workflows/jobs/{found['workflow_name']}"
 
 
 def test_a_name_in_another_script_is_kept(client: TestClient, database: Database) -> None:

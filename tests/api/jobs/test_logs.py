@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from api.db import Database
 from api.jobs import logs
-from api.jobs.files import LogFile, kept_logs, log_folder
+from api.jobs.files import LogFile, kept_logs, log_folder, piece_name
 from api.jobs.logs import LogView, Position, tail_position
 from api.models import Attempt
 from api.platform import Platform
@@ -77,10 +77,13 @@ def job_id(database: Database) -> str:
 
 
 def write(platform: Platform, job_id: str, name: str, content: bytes, *, attempt: int = 2) -> Path:
+    """Lets a log grow as the reconciler does: at home, and, where other processes read it, in storage."""
     path = log_folder(platform.settings, job_id, attempt) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         file.write(content)
+    if platform.settings.shared:
+        platform.storage.write_file(kept_logs(job_id, attempt) + piece_name(name, 0), path)
     return path
 
 
@@ -157,6 +160,7 @@ def test_a_log_is_followed_over_its_tries_until_the_attempt_is_closed(
     watched: Platform, wake: ArrivalWake, database: Database, job_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "FOLLOW_SECONDS", LIMIT)  # only the bell brings news
+    monkeypatch.setattr(logs, "FOLLOW_STORAGE_SECONDS", 0.01)  # where no bell rings
     view = LogView(watched, job_id, 2, "train")
 
     async def test() -> None:
@@ -183,6 +187,7 @@ def test_a_log_is_followed_over_its_tries_until_the_attempt_is_closed(
     asyncio.run(asyncio.wait_for(test(), LIMIT))
 
 
+@pytest.mark.sqlite_only
 def test_much_is_passed_on_in_pieces(platform: Platform, database: Database, job_id: str) -> None:
     write(platform, job_id, "train.log", b"x" * 1023 + b"\n")
     with (log_folder(platform.settings, job_id, 2) / "train.log").open("r+b") as file:

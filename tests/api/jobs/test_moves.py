@@ -14,7 +14,15 @@ from api.errors import Unavailable
 from api.jobs.files import log_folder
 from api.models import Attempt, Checkpoint, Event, Heartbeat, Job
 from api.platform import Platform
-from tests.api.factories import NOW, Clock, create_checkpoint, create_event, create_heartbeat, create_job
+from tests.api.factories import (
+    NOW,
+    Clock,
+    create_checkpoint,
+    create_dataset,
+    create_event,
+    create_heartbeat,
+    create_job,
+)
 from workflows.keys import checkpoints_prefix, logs_prefix
 
 JOBS = "/api/v1/training/jobs"
@@ -117,6 +125,14 @@ def test_a_retry_is_a_new_attempt_of_the_same_job(
         row = session.get_one(Job, job_id)
         assert (row.cancel_requested_at, row.last_heartbeat_at, row.start) == (None, None, True)
         assert session.scalars(select(Event.attempt).where(Event.job_id == job_id)).all() == [2]
+
+
+def test_a_retry_finds_its_dataset_where_it_lies_now(client: TestClient, database: Database) -> None:
+    job_id = make(database, state="failed", closed=True)
+    with database.write() as session:
+        create_dataset(session, id="digits", uri="file:///data/digits-repaired/")
+    job = client.post(f"{JOBS}/{job_id}/retry").json()
+    assert job["dataset_uri"] == "file:///data/digits-repaired/"
 
 
 @pytest.mark.parametrize("state", ["pending", "queued", "running", "cancelling", "succeeded"])

@@ -31,7 +31,7 @@ def by_name(scenario: str) -> dict[str, StepView]:
 def test_steps_come_in_the_order_of_the_pipeline_with_their_titles() -> None:
     steps = steps_of(MANIFEST, None)
     assert [step.name for step in steps] == list(ORDER)
-    assert [step.title for step in steps][:3] == ["Fetch digits", "Check and convert the dataset", "Train softmax"]
+    assert [step.title for step in steps][:3] == ["Fetch digits", "Check and convert the dataset", "Train"]
     assert {(step.phase, step.attempts, step.started_at) for step in steps} == {("Pending", 0, None)}
 
 

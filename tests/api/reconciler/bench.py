@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sqlalchemy import select
 
+from api.artifacts.stored import Listed
 from api.db import Database
+from api.errors import NotFound
 from api.jobs.status import Reason, State, move
 from api.models import Attempt, Event, Job
 from api.reconciler.loop import Reconciler
-from api.reconciler.submit import Wanted
+from api.reconciler.submit import Build, Wanted
 from api.reconciler.tools import Tools
 from api.settings import Settings
 from tests.api.factories import Clock, create_checkpoint, create_job
@@ -26,19 +29,47 @@ class Folder:
         self.kept: dict[str, bytes] = {}
         self.away = False
 
-    def write_file(self, key: str, source: Path) -> None:
+    def write_file(self, key: str, source: Path | BinaryIO) -> None:
+        self._there()
+        self.kept[key] = source.read_bytes() if isinstance(source, Path) else source.read()
+
+    def list(self, prefix: str) -> list[Listed]:
+        self._there()
+        found = [(key.removeprefix(prefix), key, len(self.kept[key])) for key in self.kept if key.startswith(prefix)]
+        return [Listed(*item) for item in sorted(found)]
+
+    def open_read(self, uri: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        self._there()
+        if uri not in self.kept:
+            raise NotFound(uri)
+        yield self.kept[uri][start:end]
+
+    def delete(self, key: str) -> None:
+        self._there()
+        self.kept.pop(key, None)
+
+    def _there(self) -> None:
         if self.away:
             raise OSError("storage is away")
-        self.kept[key] = source.read_bytes()
 
 
 class Bench:
     """Everything around one reconciler; `restart` is what a crash leaves: the same records, an empty memory."""
 
-    def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        clock: Clock,
+        *,
+        engine: ScriptedEngine | None = None,
+        shelf: Any = None,
+        build: Build | None = None,
+    ) -> None:
         self.settings, self.database, self.clock = settings, database, clock
-        self.engine = ScriptedEngine(clock)
-        self.shelf = Folder()
+        self.engine = engine or ScriptedEngine(clock)
+        self.shelf = shelf or Folder()
+        self._own_build = build
         self.api_there = True
         self.builds: list[Wanted] = []
         self.restart()
@@ -52,7 +83,7 @@ class Bench:
             api_answers=lambda: self.api_there,
             clock=self.clock,
         )
-        self.reconciler = Reconciler(self.tools, build=self.build)
+        self.reconciler = Reconciler(self.tools, build=self._own_build or self.build)
 
     def build(self, _: Tools, wanted: Wanted) -> dict[str, Any]:
         self.builds.append(wanted)

@@ -17,19 +17,21 @@ class ScriptedEngine:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.clock = clock
+        self.place = "local"
         self.workflows: dict[str, dict[str, Any]] = {}
         self.created: Counter[str] = Counter()
         self.secrets: dict[str, dict[str, str]] = {}
         self.output: dict[tuple[str, str], bytes] = {}
         self.calls: list[tuple[str, str]] = []
         self.available = True
+        self.unheard = True
         self.refuses: str | None = None
         self.deaf = False
 
     def _call(self, verb: str, name: str) -> None:
         self.calls.append((verb, name))
         if not self.available:
-            raise EngineUnavailable("connection refused")
+            raise EngineUnavailable("connection refused", untouched=self.unheard)
 
     def submit(self, manifest: Mapping[str, Any], *, secrets: Mapping[str, str]) -> None:
         name = manifest["metadata"]["name"]
@@ -48,9 +50,10 @@ class ScriptedEngine:
         found = self.workflows.get(name)
         return None if found is None else {key: _copy(value) for key, value in found.items()}
 
-    def names(self) -> list[str]:
+    def names(self, *, live: bool = False) -> list[str]:
         self._call("names", "")
-        return list(self.workflows)
+        ended = ("Succeeded", "Failed", "Error")
+        return [n for n, found in self.workflows.items() if not live or found["status"].get("phase") not in ended]
 
     def logs(self, name: str, node_id: str, offset: int) -> bytes:
         self._call("logs", name)

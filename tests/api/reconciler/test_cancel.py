@@ -59,6 +59,23 @@ def test_a_deaf_workflow_is_terminated_and_at_last_removed(bench: Bench) -> None
     assert bench.attempt(name).closed
 
 
+def test_the_exit_handler_has_time_to_find_a_node_once_all_else_has_ended(bench: Bench) -> None:
+    name = bench.running("train")
+    bench.engine.deaf = True
+    bench.cancel(name)
+    bench.clock.advance(61)
+    bench.tick(2)
+    assert ("stop", name) in bench.engine.calls
+    bench.engine.node(name, "train", "Failed", message="workflow shutdown with strategy:  Stop", exit_code=143)
+    bench.engine.node(name, "on-exit", "Pending")
+    bench.clock.advance(120)
+    bench.tick(2)
+    assert ("terminate", name) not in bench.engine.calls
+    bench.clock.advance(120)
+    bench.tick(2)
+    assert ("terminate", name) in bench.engine.calls
+
+
 def test_a_cancel_outlives_a_restart_of_the_reconciler(bench: Bench) -> None:
     name = bench.running()
     bench.cancel(name)

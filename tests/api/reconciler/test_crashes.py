@@ -21,6 +21,7 @@ from api.jobs.status import TERMINAL, State
 from api.settings import Settings
 from tests.api.factories import Clock
 from tests.api.reconciler.bench import Bench
+from tests.postgres import Server
 
 JOBS = 3
 
@@ -121,16 +122,33 @@ class Story:
         raise AssertionError({name: self.bench.job(name).state for name in self.names})
 
 
+STORIES = given(operations=st.lists(OPERATIONS, min_size=3, max_size=25))
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(operations=st.lists(OPERATIONS, min_size=3, max_size=25))
+@STORIES
 def test_nothing_is_lost_doubled_or_undone(
     operations: list[tuple[str, Any]], migrated: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     home = tmp_path_factory.mktemp("home")
     shutil.copyfile(migrated, home / "tiphys.db")
-    database = CrashingDatabase(f"sqlite:///{home / 'tiphys.db'}")
+    tell(operations, home, f"sqlite:///{home / 'tiphys.db'}")
+
+
+@pytest.mark.postgres
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@STORIES
+def test_nothing_is_lost_doubled_or_undone_on_postgresql(
+    operations: list[tuple[str, Any]], postgres_server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tell(operations, tmp_path_factory.mktemp("home"), postgres_server.fresh())
+
+
+def tell(operations: list[tuple[str, Any]], home: Path, url: str) -> None:
+    database = CrashingDatabase(url)
     try:
-        bench = Bench(Settings(home=home, signing_keys={"k": SecretStr("s" * 40)}), database, Clock())
+        keys = {"k": SecretStr("s" * 40)}
+        bench = Bench(Settings(home=home, signing_keys=keys, database_url=url), database, Clock())
         story = Story(bench, database)
         for operation in [("create", 0), *operations]:
             story.play(operation)

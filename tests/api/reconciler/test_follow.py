@@ -9,6 +9,7 @@ import pytest
 
 from api.jobs.status import Reason, State
 from api.models import Job
+from api.reconciler import follow
 from api.reconciler.close import KEEP_NEWEST
 from tests.api.reconciler.bench import Bench, job_id_of
 from workflows.engine import EngineUnavailable
@@ -44,6 +45,18 @@ def test_a_replay_adds_nothing(bench: Bench) -> None:
     assert len(bench.events(name)) == before
 
 
+def test_who_takes_over_writes_nothing_that_is_in_the_records(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = bench.running()
+    bench.restart()
+    written: list[str] = []
+    monkeypatch.setattr(follow, "take_in", lambda _, attempt, *__, **___: written.append(attempt.name))
+    bench.tick(3)
+    assert not written
+    bench.engine.advance(name)
+    bench.tick()
+    assert written == [name]
+
+
 def test_a_failure_is_named_and_told(bench: Bench) -> None:
     name = bench.running("convert")
     bench.engine.fail(name, "main: Error (exit code 1): image 7.png is missing")
@@ -52,6 +65,28 @@ def test_a_failure_is_named_and_told(bench: Bench) -> None:
     assert (job.state, job.reason) == (State.FAILED, Reason.DATASET_ERROR)
     assert "image 7.png is missing" in (job.message or "")
     assert bench.told(name, "step")[-1] == "step_failed"
+
+
+def test_what_a_process_wrote_last_stands_for_a_cause_it_did_not_give(bench: Bench) -> None:
+    name = bench.running()
+    bench.engine.output[name, f"{name}-train"] = b"epoch 1\nFileNotFoundError: 'labels.csv'\n"
+    bench.engine.fail(name, "main: Error (exit code 1)")
+    bench.done(name, "failed", error="train: main: Error (exit code 1)", error_type="TRAINING_ERROR")
+    bench.tick(2)
+    message = bench.job(name).message or ""
+    assert "Step train failed with exit code 1; its last words: FileNotFoundError: 'labels.csv'. Cure:" in message
+
+
+def test_a_log_that_cannot_be_read_delays_no_verdict(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = bench.running()
+    bench.engine.fail(name, "main: Error (exit code 1)")
+
+    def away(*_: Any) -> bytes:
+        raise EngineUnavailable("the node does not answer")
+
+    monkeypatch.setattr(bench.engine, "logs", away)
+    bench.tick(2)
+    assert "failed with exit code 1 and gave no cause" in (bench.job(name).message or "")
 
 
 def test_logs_come_home_piece_by_piece_and_are_kept(bench: Bench) -> None:
@@ -81,9 +116,26 @@ def test_storage_that_is_away_delays_closing_but_not_for_ever(bench: Bench) -> N
     bench.tick(2)
     assert bench.job(name).state == State.FAILED
     assert not bench.attempt(name).closed
-    bench.tick(120, seconds=2)
+    bench.tick(60, seconds=4)
+    assert not bench.attempt(name).closed, "its pods are still there, and so are its logs"
+    bench.tick(90, seconds=4)
     assert bench.attempt(name).closed
     assert bench.told(name, "platform") == ["reconcile_trouble", "logs_not_kept"]
+
+
+def test_an_engine_that_was_away_has_not_used_up_the_patience_with_the_storage(bench: Bench) -> None:
+    name = bench.running()
+    bench.engine.output[(name, f"{name}-train")] = b"words\n"
+    bench.engine.available = False
+    bench.tick(200, seconds=5)
+    bench.engine.available, bench.shelf.away = True, True
+    bench.engine.fail(name, "boom")
+    bench.tick(30, seconds=4)
+    assert not bench.attempt(name).closed
+    bench.shelf.away = False
+    bench.tick(30, seconds=4)
+    assert bench.attempt(name).closed
+    assert any(key.endswith("train.log") for key in bench.shelf.kept)
 
 
 def test_a_workflow_deleted_from_outside(bench: Bench) -> None:
@@ -96,12 +148,14 @@ def test_a_workflow_deleted_from_outside(bench: Bench) -> None:
     assert bench.attempt(name).closed
 
 
-def test_an_engine_that_is_away_changes_nothing(bench: Bench) -> None:
+def test_an_engine_that_is_away_is_told_once_and_changes_nothing(bench: Bench) -> None:
     names = [bench.running() for _ in range(5)]
-    before = {name: len(bench.events(name)) for name in names}
+    before = {name: len(bench.events(name)) + 1 for name in names}
     bench.engine.available = False
-    bench.tick(20)
+    bench.tick(40)
     assert all(bench.job(name).state == State.RUNNING for name in names)
+    assert all(bench.told(name, "platform") == ["engine_away"] for name in names)
+    assert "connection refused" in bench.events(names[0], kind="platform")[0].message
     bench.engine.available = True
     bench.clock.advance(60)
     for name in names:
@@ -192,3 +246,65 @@ def test_unavailable_in_the_middle_of_logs_is_no_failure(bench: Bench, monkeypat
     assert bench.job(name).state == State.RUNNING
     assert bench.told(name, "step")[-1] == "step_succeeded"
     assert bench.told(name, "platform") == []
+
+
+def test_logs_out_of_reach_keep_no_other_job_from_its_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    dark = [bench.running() for _ in range(6)]
+    healthy = [bench.running() for _ in range(3)]
+    read = bench.engine.logs
+
+    def logs(name: str, node_id: str, offset: int) -> bytes:
+        if name in dark:
+            raise EngineUnavailable("the node does not answer")
+        return read(name, node_id, offset)
+
+    monkeypatch.setattr(bench.engine, "logs", logs)
+    bench.restart()
+    bench.tick(4)
+    for name in healthy:
+        bench.engine.fail(name, "main: Error (exit code 1)")
+    bench.tick(4)
+    assert {bench.job(name).state for name in healthy} == {State.FAILED}
+
+
+def test_a_look_that_broke_off_goes_on_where_it_stopped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = sorted(bench.running() for _ in range(8))
+    get = bench.engine.get
+
+    def some(name: str) -> dict[str, Any] | None:
+        if name in names[:6]:
+            raise EngineUnavailable("busy")
+        return get(name)
+
+    monkeypatch.setattr(bench.engine, "get", some)
+    for name in names[6:]:
+        bench.engine.fail(name, "main: Error (exit code 1)")
+    bench.tick(6, seconds=61)
+    assert {bench.job(name).state for name in names[6:]} == {State.FAILED}
+
+
+def test_a_pod_that_vanishes_again_and_again_is_no_endless_training(bench: Bench) -> None:
+    name = bench.running()
+    for _ in range(6):
+        bench.engine.node(name, "train", "Pending")
+        bench.tick()
+        bench.engine.node(name, "train", "Running")
+        bench.tick()
+    bench.tick(2)
+    assert bench.job(name).reason == Reason.PREEMPTED
+    assert "vanished 6 times" in (bench.job(name).message or "")
+
+
+def test_a_workflow_started_again_in_the_engine_is_stopped_and_never_removed_while_it_runs(bench: Bench) -> None:
+    name = bench.running()
+    bench.engine.fail(name, "main: Error (exit code 1)")
+    bench.tick(2)
+    assert bench.attempt(name).closed
+    status = bench.engine.workflows[name]["status"]
+    status["phase"] = "Running"
+    bench.engine.calls.clear()
+    bench.clock.advance(3 * 24 * 3600)
+    bench.tick()
+    assert ("stop", name) in bench.engine.calls
+    assert ("delete", name) not in bench.engine.calls
+    assert bench.told(name, "platform")[-1] == "started_again"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from api.db import Database
 from api.jobs.status import Reason, State
-from tests.api.reconciler.bench import Bench
+from api.models import Job
+from api.settings import Settings
+from tests.api.factories import Clock
+from tests.api.reconciler.bench import Bench, job_id_of
+from tests.api.reconciler.scripted import ScriptedEngine
 
 MINUTE = 60
 
@@ -131,3 +137,60 @@ def test_the_decision_survives_a_crash_before_the_engine_is_told(bench: Bench, m
     bench.tick(3)
     assert bench.job(name).reason == Reason.HEARTBEAT_TIMEOUT
     assert [e.event_type for e in bench.events(name, kind="platform")] == ["silence", "silence"]
+
+
+class Letting(ScriptedEngine):
+    """An engine with machines of its own, some of which are gone."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.gone: set[str] = set()
+        self.released: list[str] = []
+
+    def release(self, name: str, node_id: str) -> bool:
+        if node_id not in self.gone:
+            return False
+        self.gone.discard(node_id)
+        self.released.append(node_id)
+        return True
+
+
+def test_a_trainer_whose_machine_is_gone_is_let_go_of_and_has_time_to_begin_elsewhere(
+    settings: Settings, database: Database, clock: Clock
+) -> None:
+    engine = Letting(clock)
+    bench = Bench(settings, database, clock, engine=engine)
+    name = bench.running()
+    engine.gone = {f"{name}-train"}
+    minutes(bench, 31)
+    assert engine.released == [f"{name}-train"]
+    # The engine takes some minutes to see it, and its pod is not there to be asked about any more.
+    minutes(bench, 5)
+    assert bench.job(name).state == State.RUNNING
+    assert "node_lost" in bench.told(name, "platform")
+    engine.node(name, "train", "Pending")
+    minutes(bench, 40)
+    engine.node(name, "train", "Running")
+    minutes(bench, 9, beat=name)
+    assert bench.job(name).state == State.RUNNING
+    minutes(bench, 31)
+    assert bench.job(name).reason == Reason.HEARTBEAT_TIMEOUT
+
+
+def test_progress_that_the_engine_sees_is_a_sign_of_life(bench: Bench) -> None:
+    name = bench.running()
+    node = bench.engine.workflows[name]["status"]["nodes"][f"{name}-train"]
+    for epoch in range(12):
+        node["progress"] = f"{epoch}/100"
+        minutes(bench, 5)
+    assert bench.told(name, "platform") == []
+
+
+def test_a_heartbeat_is_heard_whatever_the_clock_says_that_stamped_it(bench: Bench) -> None:
+    name = bench.running(spec={"limits": {"no_heartbeat": "90s"}})
+    for _ in range(20):
+        with bench.database.write() as session:
+            behind = bench.clock() - timedelta(seconds=85)
+            session.get_one(Job, job_id_of(name)).last_heartbeat_at = behind
+        bench.tick(seconds=10)
+    assert bench.told(name, "platform") == []

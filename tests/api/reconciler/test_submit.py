@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,9 @@ from api.reconciler.submit import build_manifest
 from api.settings import Settings
 from tests.api.factories import NOW, Clock, create_snapshot
 from tests.api.reconciler.bench import Bench, job_id_of
+from workflows.spec import JobSpec
+
+TOY = {"framework": "toy", "model": "softmax", "dataset": "file:///data/digits/"}
 
 
 def test_a_pending_job_is_handed_over_once(bench: Bench) -> None:
@@ -154,3 +158,23 @@ def test_the_real_compiler_makes_the_manifest(bench: Bench, monkeypatch: pytest.
     refused = bench.job(broken)
     assert (refused.state, refused.reason) == (State.FAILED, Reason.REFUSED)
     assert "nope" in (refused.message or "")
+
+
+def test_mlflows_password_stands_in_the_secret_and_not_in_the_manifest(
+    settings: Settings, database: Database, clock: Clock
+) -> None:
+    there = settings.model_copy(update={"mlflow_tracking_uri": "https://ann:s3cr%40t@mlflow.example/base"})
+    bench = Bench(there, database, clock, build=build_manifest)
+    name = bench.create(spec=JobSpec.from_mapping(TOY).resolved().to_mapping())
+    bench.tick()
+    manifest = json.dumps(bench.attempt(name).manifest)
+    assert "https://mlflow.example/base" in manifest
+    assert "s3cr" not in manifest
+    assert bench.engine.secrets[name]["MLFLOW_TRACKING_PASSWORD"] == "s3cr@t"
+    assert bench.engine.secrets[name]["MLFLOW_TRACKING_USERNAME"] == "ann"
+    assert '"key": "MLFLOW_TRACKING_PASSWORD"' in manifest
+
+
+def test_a_password_in_the_address_of_weights_is_refused() -> None:
+    with pytest.raises(ValueError, match="without one"):
+        Settings(pretrained_source="https://ann:secret@weights.example/{model}")

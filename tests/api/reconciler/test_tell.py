@@ -87,3 +87,32 @@ def test_seeing_less_or_seeing_twice_tells_no_end_twice(data: st.DataObject) -> 
     assert set(ends) == {
         (e.data["step"], e.event_type) for e in tell(None, statuses[-1]) if "ed" in e.event_type[-2:]
     } - {(e.data["step"], "step_started") for e in tell(None, statuses[-1])}
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        (
+            "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu.",
+            "until CPU cores are free, and begins by",
+        ),
+        (
+            "Unschedulable: 0/3 nodes are available: 1 Insufficient memory, 2 Insufficient nvidia.com/gpu.",
+            "waits until memory and a GPU are free",
+        ),
+        ('ErrImagePull: "registry.invalid/absent:1"', "waits: ErrImagePull"),
+    ],
+)
+def test_what_a_step_waits_for_is_said_in_plain_words(message: str, says: str) -> None:
+    pod = {"id": "a", "name": "job.download", "templateName": "download", "type": "Pod", "phase": "Pending"}
+    (event,) = tell(None, {"phase": "Running", "nodes": {"a": pod | {"message": message}}})
+    assert event.event_type == "step_waiting"
+    assert says in event.message
+    assert message in event.message
+
+
+def test_a_step_that_goes_on_without_a_gpu_does_not_wait() -> None:
+    pod = {"id": "a", "name": "job.train", "templateName": "train", "type": "Pod", "phase": "Pending",
+           "message": "no GPU on this machine: runs on the CPU"}  # fmt: skip
+    (event,) = tell(None, {"phase": "Running", "nodes": {"a": pod}})
+    assert event.event_type == "step_note"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.jobs.status import Reason, State
+from api.reconciler.causes import with_cure, with_dataset
 from api.reconciler.nodes import moment
 from api.reconciler.verdict import Ending, Verdict, verdict
 from tests.api.reconciler.recorded import ending
@@ -151,7 +152,7 @@ def test_exit_2_after_an_accepted_report_is_success() -> None:
     [
         ("main: Error (exit code 143)", Reason.PREEMPTED),
         ("Pod was terminated in response to imminent node shutdown.", Reason.PREEMPTED),
-        ("Pod ephemeral local storage usage exceeds the total limit of containers 20Mi. ", Reason.DISK_FULL),
+        ("Pod ephemeral local storage usage exceeds the total limit of containers 20Mi. ", Reason.EPHEMERAL_STORAGE),
     ],
 )
 def test_exit_143_is_preemption_unless_the_kubelet_names_a_cause(message: str, reason: Reason) -> None:
@@ -198,3 +199,95 @@ def test_a_deleted_workflow() -> None:
     assert verdict(Ending(**gone, done={"status": "succeeded"})).reason is Reason.WORKFLOW_DELETED
     failed = verdict(Ending(**gone, done={"status": "failed", "error_type": "CONFIG_ERROR", "error": "batch 0"}))
     assert (failed.state, failed.reason) == (F, Reason.CONFIG_ERROR)
+
+
+def test_a_changed_dataset_is_not_told_to_be_checked() -> None:
+    said = "the dataset has changed: 1 document changed: annotations.json; restore the dataset, or start a new job"
+    assert with_cure(said, Reason.DATASET_ERROR) == f"{said}."
+    assert "tiphys dataset check" in with_cure("[box_empty] the box has no area", Reason.DATASET_ERROR)
+
+
+def test_a_cure_names_the_dataset_of_the_job() -> None:
+    told = with_dataset(with_cure("the box has no area", Reason.DATASET_ERROR), "pets")
+    assert "`tiphys dataset check pets`" in told
+    assert "`tiphys dataset fix pets`" in told
+    assert "'/data/my pets'" in with_dataset(with_cure("no area", Reason.DATASET_ERROR), "/data/my pets")
+    other = with_cure("it did not converge", Reason.DIVERGED)
+    assert with_dataset(other, "pets") == other
+
+
+def given(nodes: dict[str, dict[str, Any]], *, phase: str, message: str = "", root: str = "Running") -> dict[str, Any]:
+    """A workflow's status of some nodes below a DAG."""
+    made = {"job": {"id": "job", "name": "job", "type": "DAG", "phase": root}}
+    for step, node in nodes.items():
+        made[step] = {"id": step, "name": f"job.{step}", "templateName": step, "type": "Pod"} | node
+    return {"phase": phase, "message": message, "nodes": made}
+
+
+STEPS = ("download", "convert", "train", "upload", "report")
+DONE = {step: {"phase": "Succeeded", "outputs": {"exitCode": "0"}} for step in STEPS}
+
+
+def test_a_controller_that_gave_up_is_no_success() -> None:
+    status = given({**DONE, "train": {"phase": "Running"}}, phase="Error", message="runtime error: index out of range")
+    found = verdict(Ending(status=status, manifest={}, checkpoints=2))
+    assert (found.state, found.reason) == (F, Reason.ENGINE_ERROR)
+    assert "index out of range" in found.message
+    odd = {"type": "Skipped", "phase": "Error", "message": "task 'train' errored: no such template"}
+    found = verdict(Ending(status=given({"train": odd}, phase="Error", root="Error"), manifest={}))
+    assert found.state is F
+    assert "no such template" in found.message
+
+
+@pytest.mark.parametrize("stop_reason", ["unschedulable", None])
+def test_terminated_while_it_waited_is_no_success_though_an_older_argo_calls_it_one(stop_reason: str | None) -> None:
+    waited = {"phase": "Failed", "message": "workflow shutdown with strategy:  Terminate"}
+    status = given({**DONE, "train": waited}, phase="Succeeded", root="Succeeded")
+    found = verdict(Ending(status=status, manifest={}, shutdown="Terminate", stop_reason=stop_reason))
+    assert (found.state, found.reason) == (F, stop_reason or Reason.TERMINATED)
+
+
+def test_a_stop_during_the_report_at_exit_leaves_the_job_whole() -> None:
+    last = {"type": "Pod", "name": "job.onExit", "templateName": "on-exit", "phase": "Failed",
+            "message": "workflow shutdown with strategy:  Stop"}  # fmt: skip
+    status = given({**DONE, "on-exit": last}, phase="Failed", message="Stopped with strategy 'Stop'", root="Succeeded")
+    found = verdict(Ending(status=status, manifest={}, shutdown="Stop", checkpoints=2))
+    assert (found.state, found.reason) == (S, Reason.COMPLETED)
+    assert any("report at exit" in warning for warning in found.warnings)
+    broken = {**DONE, "train": {"phase": "Failed", "message": "main: Error (exit code 1): bad labels"} | EXIT_1}
+    status = given({**broken, "on-exit": last}, phase="Failed", message="Stopped with strategy 'Stop'", root="Failed")
+    found = verdict(Ending(status=status, manifest={}, shutdown="Stop", stop_reason="image_pull"))
+    assert found.reason is Reason.TRAINING_ERROR
+    assert "bad labels" in found.message
+
+
+EXIT_1 = {"outputs": {"exitCode": "1"}}
+EXIT_2 = {"phase": "Failed", "message": "main: Error (exit code 2)", "outputs": {"exitCode": "2"}}
+
+
+def test_exit_2_of_a_program_that_never_spoke_is_its_own_error() -> None:
+    status = given({**DONE, "train": EXIT_2}, phase="Failed", root="Failed")
+    assert verdict(Ending(status=status, manifest={})).reason is Reason.TRAINING_ERROR
+    assert verdict(Ending(status=status, manifest={}, epoch=3)).reason is Reason.REPORT_FAILED
+
+
+def test_an_executor_that_could_not_say_so_is_temporary() -> None:
+    words = {"phase": "Error", "message": "wait: Error (exit code 1): dial tcp 10.0.0.1:443: i/o timeout"}
+    status = given({**DONE, "train": words | {"outputs": {"exitCode": "0"}}}, phase="Error", root="Error")
+    assert verdict(Ending(status=status, manifest={})).reason is Reason.TEMPORARY
+
+
+@pytest.mark.parametrize(
+    ("told_after", "epoch", "reason"),
+    [(60, 3, "preempted"), (-2, 3, "completed"), (60, 10, "completed")],
+    ids=["the report step spoke for it", "it spoke for itself", "it had come to its end"],
+)
+def test_a_trainer_that_takes_sigterm_for_its_end_is_found_out(told_after: int, epoch: int, reason: str) -> None:
+    gone = {"pod": {"gone": True}, "finishedAt": "2026-11-21T13:54:00Z"}
+    status = given({**DONE, "train": DONE["train"] | gone}, phase="Succeeded", root="Succeeded")
+    at = datetime(2026, 11, 21, 13, 54, tzinfo=UTC) + timedelta(seconds=told_after)
+    found = verdict(
+        Ending(status=status, manifest={}, checkpoints=2, done={"status": "succeeded"}, done_at=at, epoch=epoch,
+               total_epochs=10)
+    )  # fmt: skip
+    assert found.reason == reason
