@@ -27,6 +27,7 @@ class Platform:
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    port: int = 0
 
     def tiphys(self, *words: object, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run the command line on this home folder."""
@@ -46,7 +47,7 @@ class Platform:
         return json.loads(self.tiphys(*words, "--json", **options).stdout)
 
     def up(self) -> dict[str, Any]:
-        return self.json("up", "-d", "--port", "0")
+        return self.json("up", "-d", "--port", self.port)
 
     def down(self) -> None:
         self.tiphys("down", check=False)
