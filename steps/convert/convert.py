@@ -63,7 +63,7 @@ def place_target(
     )  # fmt: skip
     try:
         written = around(found, target=target, folder=fresh, final=folder, make=make) if around else make()
-        written = {**written, "proof": _with_clipped(found, written.get("proof"))}
+        written = {**written, "proof": _with_changes(found, written.get("proof"))}
         write_json(fresh / MARKER, {**mark, "written": written})
         replace_folder(fresh, folder)
     finally:
@@ -74,16 +74,16 @@ def place_target(
 def record(found: Inspection, *, target: str, snapshot_id: str | None, written: Mapping[str, Any]) -> dict[str, Any]:
     """Gives what conversion.json holds: the findings, the snapshot, what was written, and the proof."""
     out = {key: value for key, value in written.items() if key != "proof"}
-    proof = _with_clipped(found, written.get("proof"))
+    proof = _with_changes(found, written.get("proof"))
     facts = {"target": target, "snapshot_id": snapshot_id, "written": out, "proof": proof}
     return {**found.report(), **facts}
 
 
-def _with_clipped(found: Inspection, proof: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Adds what the check had cut at the images' edges before the writer saw it."""
-    if not proof or not found.clipped:
+def _with_changes(found: Inspection, proof: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Adds what was cut at the images' edges, or taken as not given, before the writer saw it."""
+    if not proof or not found.changed:
         return proof
-    return {**proof, "lossless": False, "changed": {**proof["changed"], **found.clipped}}
+    return {**proof, "lossless": False, "changed": {**proof["changed"], **found.changed}}
 
 
 def convert(

@@ -42,6 +42,7 @@ DOCUMENT_WORDS = {
 }
 
 BOXED = frozenset({"object_detection", "open_vocabulary_detection", "instance_segmentation", "pose_estimation"})
+OUTLINED = frozenset({"instance_segmentation", "panoptic_segmentation"})
 
 
 class UnknownTask(ValueError):

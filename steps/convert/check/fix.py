@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from steps.convert.check import settle
 from steps.convert.check.files import ImageFile, Progress
 from steps.convert.check.fix_images import fix_images, reset_orientation
 from steps.convert.check.fix_shapes import fix_shapes
@@ -27,6 +28,10 @@ def repaired(found: Inspection) -> tuple[Repair, list[ImageFile]]:
             repair.did(problem.code, BY_READING[problem.code], **example, told=problem.message)
         else:
             repair.leave_all([problem])
+    for problem in found.problems:
+        if problem.code == settle.CODE:
+            example = {"file": problem.file, "image": problem.image_id, "annotation": problem.annotation_id}
+            repair.did(problem.code, "left out numbers that are NaN or infinity", **example)
     files = fix_images(found, repair)
     fix_shapes(repair)
     repair.dataset = replace(repair.dataset, split_config=_split_config(repair.dataset))

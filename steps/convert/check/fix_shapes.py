@@ -5,14 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from steps.convert.check.boxes import bounds, judge_boxes
-from steps.convert.check.outlines import clip_rings, judge_rings, mask_flaw
+from steps.convert.check.outlines import clip_rings, judge_rings, mask_flaw, trains_on_outlines
 from steps.convert.check.repair import Repair
 from steps.convert.check.repeats import identical, overlapping, repeated
 from steps.convert.check.take import take, take_rings
-from steps.convert.tasks import BOXED
+from steps.convert.tasks import BOXED, OUTLINED
 
 SAME = 0.9  # overlap from which the later of two boxes of one class is dropped
-OUTLINED = frozenset({"instance_segmentation", "panoptic_segmentation"})
 
 
 def fix_shapes(repair: Repair) -> None:
@@ -68,7 +67,7 @@ def _rings(repair: Repair) -> None:
         ):
             repair.did_rows(code, what, _owners(repair, flaws.owner[mask]))
         repair.dataset = replace(dataset, outlines=take_rings(outlines, ~flaws.bad))
-    if dataset.task in OUTLINED:
+    if trains_on_outlines(dataset):
         _drop(repair, ~_outlined(repair), "outline_missing", "dropped annotations that have no outline (any more)")
 
 
@@ -155,8 +154,6 @@ def _boxes(repair: Repair) -> None:
     clipped = flaws.outside & ~flaws.gone & real
     repair.did_rows("box_outside", "clipped boxes to their images", clipped)
     boxes = np.where((clipped | (flaws.good & real))[:, None], flaws.clipped, repair.dataset.boxes)
-    # Crowds and the background are no labels: a box of theirs that is no box is none.
-    boxes[flaws.not_finite & ~real] = np.nan
     repair.dataset = replace(repair.dataset, boxes=boxes)
     bad = flaws.not_finite | flaws.empty | flaws.gone | (flaws.absent & (not outlined))
     for mask, code, what in (

@@ -10,6 +10,7 @@ from steps.convert.check.digests import Known, add_digests
 from steps.convert.check.files import ImageFile, Progress, read_images
 from steps.convert.check.grouping import grouped
 from steps.convert.check.rules import check
+from steps.convert.check.settle import settle
 from steps.convert.check.telling import Findings
 from steps.convert.dataset import Dataset
 from steps.convert.facts import class_list, counts, split_facts
@@ -36,7 +37,7 @@ class Inspection:
     manifest: dict[str, dict[str, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # how the layout was taken where it could be meant otherwise
-    clipped: dict[str, dict[str, Any]] = field(default_factory=dict)  # what the check cut at the images' edges
+    changed: dict[str, dict[str, Any]] = field(default_factory=dict)  # what was cut at an edge or taken as not given
     told_by_reader: list[Problem] = field(default_factory=list)  # about what never entered the dataset
 
     @property
@@ -85,8 +86,9 @@ def inspect(
         found.told_by_reader = reading.problems
         if not labels_only:
             _look_at_images(found, root, reading, contained=contained, digests=digests, progress=progress)
+        dataset, unsettled, found.changed = settle(reading.dataset)
         found.dataset, problems = check(
-            reading.dataset,
+            dataset,
             found.files,
             root=root,
             contained=contained,
@@ -94,8 +96,8 @@ def inspect(
             target=target,
             progress=progress,
         )
-        found.clipped = clipped(reading.dataset, found.dataset)
-        found.problems += problems
+        found.changed |= clipped(dataset, found.dataset)
+        found.problems += unsettled + problems
         if not labels_only:
             _name_version(found, root, reading, contained=contained, digests=digests)
         found.problems += check_target(found.dataset, found.files, target=target)

@@ -8,6 +8,7 @@ import numpy as np
 from steps.convert.check.boxes import CLIP, bounds
 from steps.convert.check.telling import Findings, Level
 from steps.convert.dataset import Bools, Dataset, Floats, Ints, Outlines, Rle
+from steps.convert.tasks import OUTLINED
 
 FLAT = 1e-6  # square pixels
 CHUNK = 1 << 18  # points that are judged at once: all of a large dataset would fill the memory
@@ -28,6 +29,11 @@ class RingFlaws:
     def bad(self) -> Bools:
         """Marks the rings with anything wrong."""
         return self.short | self.not_finite | self.outside | self.flat
+
+
+def trains_on_outlines(dataset: Dataset) -> bool:
+    """Whether the task needs outlines: a semantic one does where there are no mask files."""
+    return dataset.task in OUTLINED or (dataset.task == "semantic_segmentation" and dataset.image_masks is None)
 
 
 def judge_rings(dataset: Dataset, outlines: Outlines) -> RingFlaws:

@@ -12,15 +12,14 @@ from steps.convert.check.images import tell_images
 from steps.convert.check.keypoints import tell_keypoints
 from steps.convert.check.masks import tell_masks
 from steps.convert.check.oddities import tell_few_labels
-from steps.convert.check.outlines import tell_outlines
+from steps.convert.check.outlines import tell_outlines, trains_on_outlines
 from steps.convert.check.repeats import repeated
 from steps.convert.check.telling import Findings
 from steps.convert.dataset import Dataset
 from steps.convert.problems import Problem
-from steps.convert.tasks import BOXED
+from steps.convert.tasks import BOXED, OUTLINED
 
 IMBALANCE = 20  # times as many annotations in the largest class as in the smallest
-OUTLINED = frozenset({"instance_segmentation", "panoptic_segmentation"})
 CROWDS = {  # what becomes of a crowd in each target
     "yolo": "they are left out, for labels have no word for crowds",
     "coco": "they are kept with iscrowd 1, which trainers and evaluation pass over",
@@ -69,7 +68,7 @@ def _shapes(findings: Findings, dataset: Dataset) -> Dataset:
     if task in BOXED and not (task in OUTLINED and np.isnan(boxes).all()):
         boxes = tell_boxes(findings)
     outlines, keypoints = dataset.outlines, dataset.keypoints
-    outlined = task in OUTLINED or (task == "semantic_segmentation" and dataset.image_masks is None)
+    outlined = trains_on_outlines(dataset)
     if outlined or outlines is not None or dataset.rles:
         outlines = tell_outlines(findings, level="error" if outlined else "warning", needed=outlined)
     if task == "pose_estimation" or keypoints is not None:

@@ -37,6 +37,7 @@ KEYS = [
     "storage_info", "image_root", "format_version", "task_type", "iscrowd", "area", "mask_file", "counts", "size",
     "skeleton", "name", "supercategory", "class_name", "x",
 ]  # fmt: skip
+SHAPES = ["bbox", "segmentation", "keypoints", "area"]
 TOKENS = [
     b"", b"0", b"-1", b"1e5", b"nan", b"inf", b"1.0000001", b"99", b"x", b"\xff\xfe", b"\0", b":", b"- ", b"&a", b"*a",
     b"!!python/object:os.system", b"<<: *a", b"[", b"]", b"{", b"}", b"\t", b"'", b'"', b"|", b"#", b"---", b"~",
@@ -107,6 +108,22 @@ def _set_named(key: str, at: int, new: Any) -> Mutation:
         having = [here for here, own in slots if own == key] or [here for here, _ in slots if isinstance(here, dict)]
         if having:
             having[at % len(having)][key] = new
+
+    return _json(change)
+
+
+def _annotation(at: int, crowd: bool, key: str, place: int, new: Any) -> Mutation:
+    """Sets one number of one annotation's shape, which may become a crowd: few other mutations get that deep."""
+
+    def change(slots: list[Slot], _: Any) -> None:
+        boxed = [here for here, own in slots if own == "bbox"]
+        if not boxed:
+            return
+        one = boxed[at % len(boxed)]
+        one.update({"iscrowd": 1} if crowd else {})
+        within = _slots(one[key]) if isinstance(one.get(key), (dict, list)) else []
+        here, own = within[place % len(within)] if within else (one, key)
+        here[own] = new
 
     return _json(change)
 
@@ -239,6 +256,7 @@ json_mutation = st.one_of(
     st.builds(_set, pick, value),
     st.builds(_set_named, st.sampled_from(KEYS), pick, value),
     st.builds(_set_named, st.sampled_from(KEYS), pick, leaf),
+    st.builds(_annotation, pick, st.booleans(), st.sampled_from(SHAPES), pick, number),
     st.builds(_drop, pick),
     st.builds(_double, pick),
     st.builds(_swap, pick, pick),
