@@ -39,11 +39,10 @@ def next_deed(attempt: OpenAttempt, nodes: Mapping[str, Node], *, now: datetime,
             return None
         # One that waits for a lock hears neither; nothing of it has run, and nothing is lost.
         return "terminate" if nodes else "delete"
-    trains = any(node.phase == "Running" for node in tries_of(nodes.values(), "train"))
     asked = attempt.cancel_requested_at
     listening = attempt.state is State.CANCELLING and attempt.current and not attempt.stop_reason
     # A trainer hears of a cancel at its next heartbeat and saves; a step without heartbeats hears nothing.
-    if trains and listening and asked is not None and now < asked + grace:
+    if listening and asked is not None and now < asked + grace and _trains(attempt, nodes):
         return None
     return "stop"
 
@@ -67,6 +66,16 @@ def bring_to_end(tools: Tools, attempt: OpenAttempt, nodes: Mapping[str, Node], 
         elif row is not None and deed == "terminate":
             row.terminate_requested_at = row.terminate_requested_at or now
     return True
+
+
+def _trains(attempt: OpenAttempt, nodes: Mapping[str, Node]) -> bool:
+    """Tells whether a trainer runs: it may be heard before an engine that looks every ten seconds shows it running."""
+    heard = attempt.last_heartbeat_at
+    return any(
+        node.phase == "Running"
+        or (node.phase == "Pending" and heard is not None and node.started_at is not None and heard > node.started_at)
+        for node in tries_of(nodes.values(), "train")
+    )
 
 
 def _only_tells(nodes: Mapping[str, Node]) -> bool:

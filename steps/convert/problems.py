@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+Level = Literal["error", "warning"]
+
 SHOWN = 50
 LONGEST = 1000  # characters of a message: what a dataset calls its things may be of any length
 
@@ -15,7 +17,7 @@ class Problem:
     code: str
     message: str
     cure: str
-    level: Literal["error", "warning"] = "error"
+    level: Level = "error"
     file: str | None = None
     image_id: int | str | None = None
     annotation_id: int | str | None = None

@@ -43,6 +43,8 @@ DOCUMENT_WORDS = {
 
 BOXED = frozenset({"object_detection", "open_vocabulary_detection", "instance_segmentation", "pose_estimation"})
 OUTLINED = frozenset({"instance_segmentation", "panoptic_segmentation"})
+READS_OUTLINES = OUTLINED | {"semantic_segmentation"}  # which may have mask files instead
+READS_KEYPOINTS = frozenset({"pose_estimation"})
 
 
 class UnknownTask(ValueError):

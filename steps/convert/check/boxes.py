@@ -6,8 +6,9 @@ import numpy as np
 
 from steps.convert.check.oddities import tell_odd_sizes
 from steps.convert.check.repeats import identical, overlapping
-from steps.convert.check.telling import Findings, Level
+from steps.convert.check.telling import Findings
 from steps.convert.dataset import Bools, Dataset, Floats
+from steps.convert.problems import Level
 
 CLIP = 1.0  # pixels by which a shape may stick out: rounding of the tools that drew it
 TINY = 2.0  # pixels: trainers drop boxes with a side below that after their augmentation

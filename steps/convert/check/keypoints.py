@@ -3,8 +3,9 @@
 import numpy as np
 
 from steps.convert.check.boxes import CLIP, bounds
-from steps.convert.check.telling import Findings, Level
+from steps.convert.check.telling import Findings
 from steps.convert.dataset import Floats
+from steps.convert.problems import Level
 
 
 def tell_keypoints(findings: Findings, *, level: Level = "error", needed: bool = True) -> Floats | None:

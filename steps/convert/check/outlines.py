@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from steps.convert.check.boxes import CLIP, bounds
-from steps.convert.check.telling import Findings, Level
+from steps.convert.check.telling import Findings
 from steps.convert.dataset import Bools, Dataset, Floats, Ints, Outlines, Rle
+from steps.convert.problems import Level
 from steps.convert.tasks import OUTLINED
 
 FLAT = 1e-6  # square pixels

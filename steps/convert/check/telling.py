@@ -1,16 +1,14 @@
 """Collects findings about rows of a dataset: each with file, image id, annotation id and cure, in bounded memory."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from steps.convert.dataset import Dataset
-from steps.convert.problems import Problem
+from steps.convert.problems import Level, Problem
 
 KEPT = 100_000  # findings of one kind that are kept one by one
-
-Level = Literal["error", "warning"]
 
 
 class Findings:

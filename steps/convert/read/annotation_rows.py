@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from steps.convert.dataset import BACKGROUND_NAMES, Category, Ints
-from steps.convert.problems import Problem
+from steps.convert.problems import Level, Problem
 from steps.convert.read.annotations import Annotations, Stranger
 from steps.convert.read.image_rows import UNKNOWN, ImageRows, lookup
 from steps.convert.read.images import Images
@@ -40,9 +40,11 @@ class Settling:
         *,
         nested: bool,
         lost: frozenset[int] = frozenset(),
+        spare: frozenset[str] = frozenset(),
     ) -> None:
         self.annotations, self.rows, self.images_read = annotations, rows, images
         self.categories, self.problems, self.nested, self.lost = categories, problems, nested, lost
+        self.spare = spare  # flaws of what the task does not train on: worth a warning, and the annotation stays
         self.found: list[tuple[int, int, Problem]] = []
         self.more: Counter[str] = Counter()  # findings of a kind that are too many to be listed
         self.told: Counter[str] = Counter()
@@ -69,12 +71,13 @@ class Settling:
         self.problems += [problem for _, _, problem in sorted(self.found, key=lambda entry: entry[:2])]
         for code, count in self.more.items():
             message, cure = f"the same holds for {count} more annotations, which are not listed", "mend those first"
-            self.problems.append(Problem(code=code, file=self.images_read.document, message=message, cure=cure))
+            file = self.images_read.document
+            self.problems.append(Problem(level=self._level(code), code=code, file=file, message=message, cure=cure))
         items = np.flatnonzero(~self.bad & (images >= 0) & (classes != NO_CLASS))
         return AnnotationRows(items, self.ids[items], images[items], classes[items])
 
     def _tell(self, row: int, rank: int, code: str, message: str, cure: str, **place: Any) -> None:
-        self.bad[row] = True
+        self.bad[row] |= code not in self.spare
         self.told[code] += 1
         if self.told[code] > LISTED:
             self.more[code] += 1
@@ -82,8 +85,14 @@ class Settling:
         image = place["image"] if "image" in place else self._image(row)
         id_ = place.get("annotation", None if self.ids[row] == NONE else int(self.ids[row]))
         document = self.images_read.document
-        problem = Problem(code=code, file=document, image_id=image, annotation_id=id_, message=message, cure=cure)
+        problem = Problem(
+            level=self._level(code), code=code, file=document, image_id=image, annotation_id=id_, message=message,
+            cure=cure,
+        )  # fmt: skip
         self.found.append((row, rank, problem))
+
+    def _level(self, code: str) -> Level:
+        return "warning" if code in self.spare else "error"
 
     def _image(self, row: int) -> int | str | None:
         images = self.annotations.images

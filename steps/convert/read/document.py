@@ -1,7 +1,8 @@
 """Reads one annotation document, flat or nested, of any of the layouts that are JSON, into the in-memory dataset."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from steps.convert.read.rle import gather
 from steps.convert.read.shapes import MOST_NUMBERS, TooManyPoints
 from steps.convert.read.split_fields import image_parts
 from steps.convert.read.stream import Frame, Walk
+from steps.convert.tasks import READS_KEYPOINTS, READS_OUTLINES
+
+OUTLINE_FLAWS = frozenset({"polygon_malformed", "mask_malformed"})
+KEYPOINT_FLAWS = frozenset({"keypoints_malformed", "keypoints_count"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,9 +93,10 @@ def document_dataset(document: Document, *, layout: str, task: str) -> tuple[Dat
     use_flat = len(document.flat) > 0 or not document.nested
     chosen = document.flat if use_flat else images.nested
     nested, ids = not use_flat, frozenset(lost)
-    settled = Settling(chosen, rows, images, categories, problems, nested=nested, lost=ids).settle()
+    settling = partial(Settling, rows=rows, images=images, categories=categories, spare=spare_flaws(task))
+    settled = settling(chosen, problems=problems, nested=nested, lost=ids).settle()
     both = document.nested and isinstance(value.get("annotations"), list) and "annotations" in document.frame.spans
-    if both and (problem := _disagreement(document, rows, settled, use_flat=use_flat, categories=categories)):
+    if both and (problem := _disagreement(document, rows, settled, use_flat=use_flat, settling=settling)):
         problems.append(problem)
     parts, told = image_parts(images, rows, layout)
     storage, split = value.get("storage_info"), value.get("split_config")
@@ -127,6 +133,12 @@ def _problem(name: str, code: str, message: str, cure: str, **more: Any) -> Prob
     return Problem(code=code, file=name, message=message, cure=cure, **more)
 
 
+def spare_flaws(task: str) -> frozenset[str]:
+    """Gives the codes of flaws in what a task does not train on; none while the task is not known."""
+    outlines = frozenset[str]() if task in READS_OUTLINES else OUTLINE_FLAWS
+    return outlines | (frozenset() if task in READS_KEYPOINTS else KEYPOINT_FLAWS) if task else frozenset()
+
+
 def _sizes(images: Images) -> Ints:
     return np.array([images.widths, images.heights], dtype=np.int64).reshape(2, -1).T
 
@@ -156,10 +168,15 @@ def pick_outlines(outlines: Outlines, rows: Ints) -> Outlines:
 
 
 def _disagreement(
-    document: Document, rows: ImageRows, settled: AnnotationRows, *, use_flat: bool, categories: tuple[Any, ...]
+    document: Document,
+    rows: ImageRows,
+    settled: AnnotationRows,
+    *,
+    use_flat: bool,
+    settling: Callable[..., Settling],
 ) -> Problem | None:
     other = document.images.nested if use_flat else document.flat
-    theirs = Settling(other, rows, document.images, categories, [], nested=use_flat).settle()
+    theirs = settling(other, problems=[], nested=use_flat).settle()
     chosen = document.flat if use_flat else document.images.nested
     flat, nested = ((chosen, settled), (other, theirs)) if use_flat else ((other, theirs), (chosen, settled))
     with_form = rows.row_of_item[np.array(document.images.has_form, dtype=np.int64)]

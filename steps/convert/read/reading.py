@@ -20,14 +20,12 @@ from steps.convert.read.merge import merge, placed
 from steps.convert.read.result import Progress, Reading
 from steps.convert.read.voc import read_voc
 from steps.convert.read.yolo import read_yolo
-from steps.convert.tasks import BOXED, DOCUMENT_WORDS, UnknownTask, canonical_task
+from steps.convert.tasks import BOXED, DOCUMENT_WORDS, READS_KEYPOINTS, READS_OUTLINES, UnknownTask, canonical_task
 from steps.convert.version import Content
 
 __all__ = ["Progress", "Reading", "read"]
 
 FOLDERS = {"YOLO": read_yolo, "D5": read_yolo, "VOC": read_voc, "ImageFolder": read_imagefolder}
-OUTLINED = frozenset({None, "instance_segmentation", "semantic_segmentation", "panoptic_segmentation"})
-POSED = frozenset({None, "pose_estimation"})
 LARGE = 1 << 29  # bytes of a document of which only what its task needs is read
 CURE = "convert it to DICE 1.0 (D1)"
 
@@ -65,8 +63,8 @@ def _read_documents(
     root: Path, names: Sequence[str], choice: Choice, *, everything: bool, contained: bool, progress: Progress | None
 ) -> Reading:
     problems = _too_large(root, choice) if everything else []
-    everything = everything and not problems
-    outlines, keypoints = everything or choice.task in OUTLINED, everything or choice.task in POSED
+    everything = choice.task is None or (everything and not problems)
+    outlines, keypoints = everything or choice.task in READS_OUTLINES, everything or choice.task in READS_KEYPOINTS
     datasets: list[Dataset] = []
     contents: dict[str, Content] = {}
     declared: list[str] = []

@@ -15,10 +15,9 @@ from steps.convert.read.yolo_files import YoloFiles, logical_names, match_files
 from steps.convert.read.yolo_labels import Labels, read_labels
 from steps.convert.read.yolo_names import Description, describe, refusal
 from steps.convert.read.yolo_tokens import Form
+from steps.convert.tasks import READS_KEYPOINTS, READS_OUTLINES
 from steps.convert.version import document_content
 
-OUTLINED = frozenset({None, "instance_segmentation", "semantic_segmentation", "panoptic_segmentation"})
-POSED = frozenset({None, "pose_estimation"})
 ORIENTED = frozenset({"obb", "oriented", "oriented_bounding_box", "oriented_object_detection"})
 
 
@@ -38,8 +37,8 @@ def read_yolo(
     form = Form(
         classes=len(description.names),
         shape=description.shape,
-        outlines=everything or task in OUTLINED,
-        keypoints=everything or task in POSED,
+        outlines=everything or task is None or task in READS_OUTLINES,
+        keypoints=everything or task is None or task in READS_KEYPOINTS,
     )
     labels = read_labels(root, matched.labels, sizes=sizes, form=form, progress=progress)
     found = [*listing.problems, *description.problems, *matched.problems, *labels.problems]
@@ -115,7 +114,7 @@ def _oriented(labels: Labels, description: Description, task: str | None) -> lis
     if not count or labels.corners < count or 2 * rectangles < count or 10 * labels.turned < rectangles:
         return []
     told = f"all {count} labels have four corners, {labels.turned} of them are rectangles that stand askew"
-    if task not in OUTLINED - {None}:
+    if task not in READS_OUTLINES:
         raise _obb(told, description)
     message = f"{told}: they look like oriented boxes (OBB) and are read as the polygons they also are"
     cure = "nothing need be done if they are outlines"

@@ -31,6 +31,29 @@ def test_a_trainer_has_its_grace(bench: Bench) -> None:
     assert bench.job(name).state == State.CANCELLED
 
 
+def test_a_trainer_has_its_grace_as_soon_as_it_is_heard(bench: Bench) -> None:
+    name = bench.running("convert")
+    bench.engine.node(name, "train", "Pending")
+    bench.clock.advance(5)
+    bench.heartbeat(name)
+    bench.cancel(name)
+    bench.tick(100)
+    assert verbs(bench) == []
+    bench.tick(25)
+    assert verbs(bench) == ["stop"]
+
+
+def test_what_an_earlier_try_said_gives_no_grace_to_one_that_waits(bench: Bench) -> None:
+    name = bench.running()
+    bench.heartbeat(name)
+    bench.clock.advance(5)
+    bench.engine.workflows[name]["status"]["nodes"].pop(f"{name}-train")
+    bench.engine.node(name, "train", "Pending")
+    bench.cancel(name)
+    bench.tick(3)
+    assert verbs(bench) == ["stop"]
+
+
 def test_a_trainer_that_hears_it_is_not_stopped(bench: Bench) -> None:
     name = bench.running()
     bench.checkpoint(name)

@@ -199,14 +199,28 @@ MALFORMED: list[tuple[dict[str, Any], str, str]] = [
 def test_a_malformed_shape_is_told_and_left_out(tmp_path: Path, broken: dict[str, Any], code: str, words: str) -> None:
     good = {"segmentation": [[0, 0, 9, 0, 9, 9]], "keypoints": [1, 2, 2, 3, 4, 2]}
     labels = [label(1, 1, **good), label(2, 1, **{**good, **broken}), label(3, 1, **good)]
-    found = reading(tmp_path, value=flat([image(1)], labels), everything=True)
-    assert [(p.code, p.image_id, p.annotation_id) for p in found.problems] == [(code, 1, 2)]
+    task = "pose_estimation" if code.startswith("keypoint") else "instance_segmentation"
+    found = reading(tmp_path, name="annotations.json", value=flat([image(1)], labels), task=task, everything=True)
+    assert [(p.code, p.image_id, p.annotation_id, p.level) for p in found.problems] == [(code, 1, 2, "error")]
     assert words in found.problems[0].line()
     data = found.dataset
     assert data.annotation_ids.tolist() == [1, 3]
     assert data.outlines is not None
     assert data.outlines.first_ring.tolist() == [0, 1, 2]
     assert len(data.outlines.points) == 6
+
+
+@pytest.mark.parametrize(("broken", "code", "words"), MALFORMED)
+def test_where_nothing_is_trained_on_a_malformed_shape_only_that_is_left_out(
+    tmp_path: Path, broken: dict[str, Any], code: str, words: str
+) -> None:
+    good = {"segmentation": [[0, 0, 9, 0, 9, 9]], "keypoints": [1, 2, 2, 3, 4, 2]}
+    labels = [label(1, 1, **good), label(2, 1, **{**good, **broken}), label(3, 1, **good)]
+    found = reading(tmp_path, value=flat([image(1)], labels), task="object_detection", everything=True)
+    assert [(p.code, p.image_id, p.annotation_id, p.level) for p in found.problems] == [(code, 1, 2, "warning")]
+    assert words in found.problems[0].line()
+    assert found.dataset.annotation_ids.tolist() == [1, 2, 3]
+    assert not reading(tmp_path, value=flat([image(1)], labels), task="object_detection").problems
 
 
 def test_masks_of_d3_are_named(tmp_path: Path) -> None:
