@@ -61,8 +61,8 @@ bench: environments ## Print the benchmarks, each with its peer in the same run
 bench-data: environments ## Print the data benchmarks, each with its peer in the same run (QUICK=1 for a tenth of the size)
 	@set -e; for name in conversion fetching headers; do echo "== $$name"; .venv/bin/python -m tests.bench.data.$$name $(if $(QUICK),--quick); done
 
-fuzz: environments ## Check 10,000 mutated datasets (minutes)
-	@FUZZ_EXAMPLES=10000 $(PYTEST) -q -n 2 --timeout 1800 tests/steps/convert/fuzz tests/steps/convert/corpus/test_large.py
+fuzz: environments ## Check 10,000 mutated datasets, the same each time (minutes; EXAMPLES=…, RANDOM=1 for others)
+	@FUZZ_EXAMPLES=$(or $(EXAMPLES),10000) FUZZ_RANDOM='$(RANDOM)' $(PYTEST) -q -n 2 --timeout 1800 tests/steps/convert/fuzz tests/steps/convert/corpus/test_large.py
 
 images: ## Build the images with docker, podman or buildah (IMAGE_PREFIX, IMAGE_TAG, PUSH=1; IMAGES="api steps" for some)
 	@PUSH='$(PUSH)' IMAGE_PREFIX='$(IMAGE_PREFIX)' IMAGE_TAG='$(IMAGE_TAG)' PYTHON_IMAGE='$(PYTHON_IMAGE)' BUILD_ARGS='$(BUILD_ARGS)' requirements/images.sh $(IMAGES)
