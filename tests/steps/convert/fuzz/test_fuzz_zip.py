@@ -1,6 +1,6 @@
 """Mutated zips are unpacked whole or refused by a reason for people: never a traceback, a hang or a stray write.
 
-FUZZ_EXAMPLES sets how many datasets the fuzzing has in all; zips take a tenth of them. FUZZ_RANDOM=1 draws others each time.
+FUZZ_EXAMPLES sets how many datasets the fuzzing has in all; zips take a tenth of them. FUZZ_RANDOM=1 draws others.
 """
 
 from __future__ import annotations
