@@ -22,6 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+NAME_LENGTH = 128
+"""Characters that the name of a job may have."""
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment in UTC: aware in Python, stored without an offset."""
@@ -50,7 +53,7 @@ class Job(Base):
     __tablename__ = "jobs"
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
-    name: Mapped[str] = mapped_column(String(128))
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
     project: Mapped[str | None] = mapped_column(String(128))
     framework: Mapped[str] = mapped_column(String(32))
     model: Mapped[str] = mapped_column(String(128))

@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     gpu_tolerations: list[dict[str, Any]] = Field(default_factory=list)
     """Taints of the nodes with GPUs that trainings tolerate, as a JSON list of Kubernetes' tolerations."""
 
+    argo_executor: Literal["wait", "supervisor"] = "wait"
+    """The container of Argo's executor in pods: `supervisor` where the controller's `initlessPod` (4.1) is enabled."""
+
     mlflow_tracking_uri: str | None = None
     """Where trainers keep their runs; a user and a password in it reach them through the job's Secret."""
     pretrained_source: str | None = None
@@ -126,8 +129,8 @@ class Settings(BaseSettings):
     @field_validator("pretrained_source")
     @classmethod
     def _without_password(cls, value: str | None) -> str | None:
-        if value and urlsplit(value).password:
-            raise ValueError("it would stand in every job's manifest, password and all: give an address without one")
+        if value and "@" in urlsplit(value).netloc:
+            raise ValueError("it would stand in every job's manifest, user, token and all: give an address without any")
         return value
 
     def resolved_home(self) -> Path:
@@ -180,7 +183,27 @@ class Settings(BaseSettings):
             node_selector=self.node_selector,
             gpu_node_selector=self.gpu_node_selector,
             gpu_tolerations=tuple(self.gpu_tolerations),
+            executor=self.argo_executor,
         )
+
+    def job_page(self, job_id: str) -> str:
+        """Where people see a job."""
+        return f"{(self.job_url or self.api_url()).rstrip('/')}/api/v1/training/jobs/{job_id}"
+
+    def of_workflows(self) -> dict[str, Any]:
+        """What every workflow is told of this platform, as fields of a `Run`: the same to be shown and to be run."""
+        mlflow, login = self.mlflow()
+        return {
+            "storage": self.storage(),
+            "mlflow_tracking_uri": mlflow,
+            "mlflow_login": bool(login),
+            "pretrained_source": self.pretrained_source,
+            "image_prefix": self.image_prefix,
+            "image_tag": self.image_tag,
+            "placement": self.placement(),
+            "cache_claim": self.resolved_cache_claim(),
+            "cache_limit": self.cache_limit,
+        }
 
     def claims(self) -> Path:
         """The folder whose folders stand for claims, for the local engine."""

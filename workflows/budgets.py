@@ -19,13 +19,15 @@ TO_BLAME = (
     "longer than the specified deadline",
     "exceeded its deadline",
     "is forbidden",
+    "denied the request",
+    " is invalid:",
     "EmptyDir volume",
     "ephemeral local storage usage exceeds",
 )
 """Words of a pod that was ended, or never made, for what the job itself asked or did."""
 PENDING_TIMEOUT = "timeout"
-EXECUTOR = "wait: Error"
-"""Begins the words of Argo's executor where it failed after the step had ended well: it could not reach its API."""
+EXECUTOR = ("wait: Error", "init: Error", "supervisor: Error")
+"""Begin the words of Argo's executor where it failed, and not the step: before it began, or after it had ended well."""
 OUTPUT_MISSING = "exit code 64"
 
 

@@ -24,6 +24,8 @@ class Placement:
     """Labels of the nodes on which GPUs are; of training steps that ask for one, beside the others."""
     gpu_tolerations: tuple[Mapping[str, Any], ...] = ()
     """Taints such nodes may have, as Kubernetes writes tolerations."""
+    executor: str = "wait"
+    """The container of Argo's executor in each pod: `supervisor` where the controller leaves out the init container."""
 
 
 ANYWHERE = Placement()

@@ -21,7 +21,8 @@ def _expression() -> str:
     codes = ", ".join(f"'{code}'" for code in TAKEN_CODES)
     taken = [f"lastRetry.exitCode in [{codes}]", f"lastRetry.message != '{PENDING_TIMEOUT}'"]
     taken += [f"!(lastRetry.message contains '{words}')" for words in TO_BLAME]
-    executor = f"lastRetry.message startsWith '{EXECUTOR}' && !(lastRetry.message contains '{OUTPUT_MISSING}')"
+    begins = " || ".join(f"lastRetry.message startsWith '{words}'" for words in EXECUTOR)
+    executor = f"({begins}) && !(lastRetry.message contains '{OUTPUT_MISSING}')"
     return f"lastRetry.exitCode == '{TEMPORARY_CODE}' || ({executor}) || ({' && '.join(taken)})"
 
 

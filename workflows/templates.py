@@ -25,10 +25,7 @@ DISPLAY_NAME = "workflows.argoproj.io/display-name"
 USER = 1000
 
 # Argo's executor tells a training's progress once a minute by itself, and many epochs are shorter.
-_PATCH = {
-    "terminationGracePeriodSeconds": 60,  # time to save `last` and to upload it before the node is gone
-    "containers": [{"name": "wait", "env": [{"name": "ARGO_PROGRESS_PATCH_TICK_DURATION", "value": "10s"}]}],
-}
+_PROGRESS = {"name": "ARGO_PROGRESS_PATCH_TICK_DURATION", "value": "10s"}
 
 
 @dataclass(kw_only=True)
@@ -103,11 +100,17 @@ class Steps:
             volumes=[_tmp(), m.Volume(name="shared-memory", empty_dir=source), *self._cache_volumes()],
             # Read-only: links of the converted dataset lead there, and nobody else's training may feel this one.
             volume_mounts=[*_mounts(), memory, *self._cache_mounts(read_only=True)],
-            pod_spec_patch=json.dumps(_PATCH, separators=(",", ":")),
+            pod_spec_patch=json.dumps(self._patch(), separators=(",", ":")),
             # What stands in somebody's own image may write where it likes; ours writes to the workspace and /tmp.
             security_context=_locked_down(read_only=home.image is not None),
             **self._gpu_nodes(),
         )
+
+    def _patch(self) -> dict[str, Any]:
+        return {
+            "terminationGracePeriodSeconds": 60,  # time to save `last` and to upload it before the node is gone
+            "containers": [{"name": self.run.placement.executor, "env": [_PROGRESS]}],
+        }
 
     def upload(self) -> Step:
         """Makes sure that the checkpoints and logs lie in the storage, whole."""

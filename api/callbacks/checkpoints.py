@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.artifacts.storage import Storage
-from api.models import Checkpoint, Job
+from api.models import Checkpoint, Event, Job
 
 _KIND = re.compile(r"best|last|epoch_\d{1,9}|[a-z0-9][a-z0-9_-]{0,63}")
 _EPOCH_IN_NAME = re.compile(r"epoch[_-]?(\d{1,9})")
@@ -81,7 +81,7 @@ def save(session: Session, storage: Storage, job: Job, *, attempt: int, saved: S
     if row is None:
         row = Checkpoint(job_id=job.id, kind=saved.kind, attempt=attempt, uri=saved.uri, created_at=at)
         session.add(row)
-    elif _is_late(row, attempt, saved):
+    elif _is_late(session, row, attempt, saved):
         return None
     same = row.uri == saved.uri and row.attempt == attempt and saved.epoch in (None, row.epoch)
     row.attempt, row.uri = attempt, saved.uri
@@ -94,10 +94,17 @@ def save(session: Session, storage: Storage, job: Job, *, attempt: int, saved: S
     return None
 
 
-def _is_late(row: Checkpoint, attempt: int, saved: Saved) -> bool:
+def _is_late(session: Session, row: Checkpoint, attempt: int, saved: Saved) -> bool:
     if attempt != row.attempt:
         return attempt < row.attempt
-    return saved.epoch is not None and row.epoch is not None and saved.epoch < row.epoch
+    if saved.epoch is None or row.epoch is None or saved.epoch >= row.epoch:
+        return False
+    # A trainer that began again, and further back, has written over the file that is recorded.
+    begins = select(func.max(Event.created_at)).where(
+        Event.job_id == row.job_id, Event.attempt == attempt, Event.event_type == "training_started"
+    )
+    began = session.scalar(begins)
+    return began is None or began <= row.created_at
 
 
 def _kind_of(uri: str, epoch: int | None) -> str:

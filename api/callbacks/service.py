@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
@@ -37,7 +37,7 @@ def record_event(platform: Platform, claims: JobClaims, event: EventBody, *, ide
 
 
 def record_done(platform: Platform, claims: JobClaims, done: DoneBody) -> None:
-    """Keeps the first `done` of an attempt as its proposal; a second one changes nothing.
+    """Keeps the first `done` of a try as the attempt's proposal; a second one changes nothing.
 
     Raises:
         NotFound, TraceMismatch, StorageFull, Unavailable: nothing was recorded.
@@ -96,7 +96,12 @@ def _record_done(session: Session, platform: Platform, claims: JobClaims, done: 
     text = f"training {done.status}" + (f": {error}" if error else "")
     level = _DONE_LEVELS.get(done.status, "info")
     data = {"status": done.status.value, "final_metrics": done.final_metrics}
-    _add(session, claims, level, "done", text, data, key=event_key("done", claims.attempt), at=at)
+    # The reconciler forgets the word of a try that another has followed; what was told of it stays told.
+    before = select(func.count(Event.id)).where(
+        Event.job_id == job.id, Event.attempt == claims.attempt, Event.event_type == "done"
+    )
+    key = event_key("done", claims.attempt, session.scalar(before) or 0)
+    _add(session, claims, level, "done", text, data, key=key, at=at)
     for saved in checkpoints.from_artifacts(done.artifacts):
         _save(session, platform, job, claims, saved, at)
     for metric in done.not_finite:

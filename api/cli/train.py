@@ -226,17 +226,15 @@ def _run(spec: JobSpec, home: Path, *, job_id: str, must_exist: bool) -> Run:
         if must_exist:
             raise Fault(str(error), exit_code=Exit.USAGE) from None
         uri = storage.uri(dataset_prefix(Path(spec.dataset).name or "dataset"))
+    told = settings.of_workflows()
+    if not must_exist:
+        # A workflow that is printed may go to a cluster, where a claim that nobody made keeps every pod waiting.
+        told["cache_claim"] = settings.cache_claim or None
     return Run(
         job_id=job_id,
         trace_id=job_id.ljust(32, "0"),
         dataset_uri=uri,
-        storage=storage,
-        image_prefix=settings.image_prefix,
-        # A workflow that is printed may go to a cluster, where a claim that nobody made keeps every pod waiting.
-        cache_claim=settings.resolved_cache_claim() if must_exist else settings.cache_claim or None,
-        cache_limit=settings.cache_limit,
-        mlflow_tracking_uri=settings.mlflow_tracking_uri,
-        pretrained_source=settings.pretrained_source,
+        **told,
     )
 
 

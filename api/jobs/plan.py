@@ -27,14 +27,11 @@ def dry_run(platform: Platform, request: Mapping[str, Any]) -> DryRun:
         job_id=job_id,
         trace_id=new_trace_id(),
         dataset_uri=uri,
-        storage=platform.storage.target,
         snapshot_id=chosen.snapshot_id,
         backend_url=settings.api_url(),
-        mlflow_tracking_uri=settings.mlflow_tracking_uri,
-        pretrained_source=settings.pretrained_source,
-        image_prefix=settings.image_prefix,
-        cache_claim=settings.resolved_cache_claim(),
-        cache_limit=settings.cache_limit,
+        job_url=settings.job_page(job_id),
+        user=(spec.labels or {}).get("user"),
+        **settings.of_workflows(),
     )
     manifest = build(training_workflow(spec, run))
     plan = Plan(

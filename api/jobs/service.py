@@ -20,7 +20,7 @@ from api.jobs.dataset import choose, vanished
 from api.jobs.files import log_folder
 from api.jobs.schemas import JobView
 from api.jobs.status import TERMINAL, Reason, State, move
-from api.models import Attempt, Base, Dataset, Event, Job
+from api.models import NAME_LENGTH, Attempt, Base, Dataset, Event, Job
 from api.platform import Platform
 from workflows.keys import checkpoints_prefix, logs_prefix, new_job_id, new_trace_id, workflow_name
 from workflows.spec import JobSpec
@@ -202,7 +202,7 @@ def _new_job(platform: Platform, spec: JobSpec, uri: str, *, start: bool) -> Job
     model = spec.model or spec.framework
     return Job(
         id=job_id,
-        name=spec.name or f"{model}-{job_id}",
+        name=spec.name or f"{model[: NAME_LENGTH - len(job_id) - 1]}-{job_id}",
         project=spec.project,
         framework=spec.framework,
         model=model,

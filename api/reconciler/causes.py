@@ -9,7 +9,7 @@ from datetime import timedelta
 from api.jobs.status import ERROR_TYPE_REASONS, Reason
 
 _NAMED = re.compile(r"^\[?([A-Z]+_ERROR)\]?\s*[:\-]\s*")
-_MAIN = re.compile(r"^(?:main|wait|init): Error \(exit code -?\d+\)(?::\s*)?")
+_MAIN = re.compile(r"^(?:main|wait|init|supervisor): Error \(exit code -?\d+\)(?::\s*)?")
 _TRACEBACK = re.compile(r"^\s*Traceback \(most recent call last\)")
 
 _TEXTS: tuple[tuple[Reason, re.Pattern[str]], ...] = (

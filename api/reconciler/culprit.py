@@ -12,6 +12,9 @@ from api.reconciler.causes import first_line, own_words, reason_in
 from api.reconciler.nodes import Node, moment, retry_of, tries_of
 from workflows.budgets import EXECUTOR, OUTPUT_MISSING
 
+REFUSALS = ("is forbidden", "denied the request", " is invalid:", "errored:")
+"""Words of an API server that takes no such pod, and of a controller that could not even ask for one."""
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -45,11 +48,12 @@ def diagnose(
     if "OOMKilled" in text:
         return Diagnosis(Reason.OOM, _out_of_memory(node, manifest), True)
     if text.startswith(EXECUTOR) and OUTPUT_MISSING not in text:
-        what = f"Step {node.step} ended well, but Argo's executor could not say so: {first_line(text)}"
+        said = "could not begin" if text.startswith("init:") else "ended well, but Argo's executor could not say so"
+        what = f"Step {node.step} {said}: {first_line(text)}"
         return Diagnosis(Reason.TEMPORARY, what, True)
-    if text.startswith("wait: Error (exit code 64)"):
+    if text.startswith(EXECUTOR):
         return Diagnosis(Reason.UNKNOWN_ERROR, f"Step {node.step} left an output unwritten: {text}", False)
-    if "is forbidden" in text or "errored:" in text:
+    if any(words in text for words in REFUSALS):
         return Diagnosis(Reason.REFUSED, f"The engine could not start step {node.step}: {text}", True)
     if text == "timeout":
         return Diagnosis(Reason.RESOURCE_ERROR, f"Step {node.step} waited too long for its resources", True)

@@ -11,7 +11,7 @@ from api.jobs.status import TERMINAL, State
 from api.models import Attempt, Job
 from api.reconciler.load import OpenAttempt
 from api.reconciler.tools import Tools
-from workflows.engine import Described, EngineError
+from workflows.engine import Described, EngineError, EngineUnavailable
 
 EVERY = timedelta(seconds=60)
 """How often at most: each time is a write to the cluster, and an epoch may take a second."""
@@ -25,11 +25,14 @@ class Descriptions:
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[str, datetime]] = {}
+        self._not_before: datetime | None = None
 
     def look(self, tools: Tools, attempt: OpenAttempt, *, now: datetime, at_once: bool = False) -> None:
         """Writes a job's newest line, if it is due and another than the last; trouble with it is nobody's trouble."""
         told, at = self._told.get(attempt.name, ("", None))
         if not isinstance(tools.engine, Described) or (at is not None and not at_once and now - at < EVERY):
+            return
+        if self._not_before is not None and now < self._not_before:
             return
         with tools.database.read() as session:
             job = session.get(Job, attempt.job_id)
@@ -43,6 +46,8 @@ class Descriptions:
                 told = line
         except EngineError as error:
             log.info("%s was not described: %s", attempt.name, error.message)
+            if isinstance(error, EngineUnavailable):
+                self._not_before = now + EVERY  # each would wait for its whole timeout
         self._told[attempt.name] = (told, now)
 
     def keep_only(self, names: set[str]) -> None:

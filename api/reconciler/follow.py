@@ -15,10 +15,10 @@ from api.reconciler.causes import with_dataset
 from api.reconciler.decide import stop
 from api.reconciler.last_words import last_words
 from api.reconciler.load import OpenAttempt
-from api.reconciler.nodes import nodes_of, workflow_ended
+from api.reconciler.nodes import Node, nodes_of, tries_of, workflow_ended
 from api.reconciler.tell import RUNS_AGAIN, tell
 from api.reconciler.tools import Tools, note
-from api.reconciler.verdict import Ending, verdict
+from api.reconciler.verdict import CLOCKS_APART, Ending, verdict
 from workflows.budgets import PREEMPTED_TRIES
 
 
@@ -53,7 +53,10 @@ def take_in(tools: Tools, attempt: OpenAttempt, workflow: Mapping[str, Any], *, 
             )
         if any(event.again for event in told):
             _count_again(session, job, row, now=now)
-        started = any(node.leaf and node.started for node in nodes_of(status).values())
+        nodes = nodes_of(status)
+        if any(event.again and event.data.get("step") == "train" for event in told) or _is_of_earlier_try(row, nodes):
+            _forget_done(job, row)
+        started = any(node.leaf and node.started for node in nodes.values())
         if started and row.started_at is None:
             row.started_at = now
         if started and row.state is None and job.attempt == row.number and job.state == State.QUEUED:
@@ -61,6 +64,22 @@ def take_in(tools: Tools, attempt: OpenAttempt, workflow: Mapping[str, Any], *, 
         if workflow_ended(status) and row.state is None:
             shutdown = (workflow.get("spec") or {}).get("shutdown")
             _conclude(session, job, row, status=status, shutdown=shutdown, words=words, now=now)
+
+
+def _is_of_earlier_try(row: Attempt, nodes: Mapping[str, Node]) -> bool:
+    tries = tries_of(nodes.values(), "train")
+    if not tries or not tries[-1].index or tries[-1].started_at is None or row.done_at is None:
+        return False
+    return row.done_at < tries[-1].started_at - CLOCKS_APART
+
+
+def _forget_done(job: Job, row: Attempt) -> None:
+    """Forgets how the trainer said that it ended: it runs again, and has another word to say. A success stays one."""
+    if row.state is not None or row.done_status in (None, State.SUCCEEDED.value):
+        return
+    row.done_status = row.done = row.done_at = None
+    if job.attempt == row.number:
+        job.final_metrics = None
 
 
 def _count_again(session: Session, job: Job, row: Attempt, *, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +37,9 @@ SWEEP_EVERY = timedelta(minutes=10)
 UNAVAILABLE_IN_A_ROW = 3
 """Jobs the engine may be unavailable for until the rest of a look is left for the next."""
 
+LOGS_PER_LOOK = timedelta(seconds=5)
+"""How long a look may spend on logs: each of a node out of reach takes its whole timeout, and following comes first."""
+
 SUBMITS_PER_LOOK = 20
 """So that a thousand new jobs do not keep those that run from being followed."""
 
@@ -54,6 +57,8 @@ class Reconciler:
         self._follows = Patience(first=timedelta(seconds=0.5), longest=timedelta(minutes=1))
         self._seen: dict[_Key, Look] = {}
         self._logs = Patience(first=timedelta(seconds=5), longest=timedelta(minutes=5))
+        self._logs_took = timedelta()
+        self._logs_left_at: _Key | None = None
         self._closing: dict[_Key, datetime] = {}
         self._last: _Key = ("", 0)
         self._heard = Heard()
@@ -69,6 +74,7 @@ class Reconciler:
         now = self._tools.clock()
         attempts = open_attempts(self._tools.database)
         self._forget({(a.job_id, a.number) for a in attempts}, {a.name for a in attempts})
+        self._logs_took = timedelta()
         here, lost = self._elsewhere.sort(self._tools, attempts, now=now)
         self._lost = {(a.job_id, a.number) for a in lost}
         self._follow_all(here + lost)
@@ -103,6 +109,7 @@ class Reconciler:
                     self._tell_trouble(attempt, error, now)
             else:
                 self._follows.succeeded(key)
+                away = 0
 
     def _follow(self, attempt: OpenAttempt, now: datetime) -> None:
         key = (attempt.job_id, attempt.number)
@@ -137,7 +144,18 @@ class Reconciler:
             cancel.end_exit_handler(self._tools, attempt, nodes, now=now)
             if attempt.state is State.RUNNING:
                 self._descriptions.look(self._tools, attempt, now=now)
-        self._bring_logs(attempt, nodes, now)
+        if self._may_read_logs(key, now):
+            began = self._tools.clock()
+            self._bring_logs(attempt, nodes, now)
+            self._logs_took += self._tools.clock() - began
+
+    def _may_read_logs(self, key: _Key, now: datetime) -> bool:
+        if not self._logs.ready(key, now):
+            return False
+        if self._logs_took >= LOGS_PER_LOOK:
+            self._logs_left_at = self._logs_left_at or key
+            return False
+        return True
 
     def _gone(self, attempt: OpenAttempt, now: datetime) -> None:
         if not certain(attempt.place, self._tools.engine.place):
@@ -152,17 +170,32 @@ class Reconciler:
     def _close(self, attempt: OpenAttempt, nodes: Iterable[Node], now: datetime) -> None:
         key = (attempt.job_id, attempt.number)
         since = self._closing.get(key, now)
+        give_up = now - since >= CLOSE_ANYWAY_AFTER
+        if not self._may_read_logs(key, now):
+            return
+        began = self._tools.clock()
         try:
-            close(self._tools, attempt, nodes, now=now, give_up=now - since >= CLOSE_ANYWAY_AFTER)
+            close(self._tools, attempt, nodes, now=now, give_up=give_up)
+        except EngineUnavailable as error:
+            # The job has ended, and its record says how: only the rest of its log is waited for.
+            log.info("job %s: a log cannot be read now: %s", attempt.job_id, error.message)
+            self._closing.setdefault(key, now)
+            self._logs.failed(key, now)
+            return
         except Exception:
             self._closing.setdefault(key, now)
             raise
+        finally:
+            self._logs_took += self._tools.clock() - began
         self._closing.pop(key, None)
 
     def _from_last(self, attempts: list[OpenAttempt]) -> list[OpenAttempt]:
         # A look that broke off is gone on with: whoever comes late in the order has its turn, too.
         ordered = sorted(attempts, key=lambda attempt: (attempt.job_id, attempt.number))
         place = bisect_right(ordered, self._last, key=lambda attempt: (attempt.job_id, attempt.number))
+        if self._logs_left_at is not None:
+            place = bisect_left(ordered, self._logs_left_at, key=lambda attempt: (attempt.job_id, attempt.number))
+            self._logs_left_at = None
         return ordered[place:] + ordered[:place]
 
     def _listen(self, attempt: OpenAttempt, nodes: Mapping[str, Node], now: datetime) -> None:
@@ -200,8 +233,6 @@ class Reconciler:
         for node in nodes.values():
             key = (attempt.name, node.id)
             if has_log(node) and key not in self._read:
-                if not self._logs.ready(mine, now):
-                    return
                 try:
                     whole = bring(self._tools, attempt, node)
                 except EngineUnavailable as error:
@@ -220,11 +251,12 @@ class Reconciler:
         if places <= 0:
             return
         away = 0
-        waiting = in_turn(pending_jobs(self._tools.database, places, leaving_out=self._elsewhere.pinned), attempts)[
-            :places
-        ]
-        self._submits.keep_only({(job.job_id, job.number) for job in waiting})
-        for job in [j for j in waiting if self._submits.ready((j.job_id, j.number), now)][:SUBMITS_PER_LOOK]:
+        # Who waits for another try keeps nobody else from a place.
+        resting = self._submits.resting(now)
+        waiting = pending_jobs(self._tools.database, places, leaving_out=self._elsewhere.pinned | resting)
+        waiting = in_turn(waiting, attempts)[:places]
+        self._submits.keep_only(resting | {(job.job_id, job.number) for job in waiting})
+        for job in waiting[:SUBMITS_PER_LOOK]:
             key = (job.job_id, job.number)
             try:
                 submit(self._tools, job.job_id, job.number, build=self._build)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -25,6 +26,10 @@ class Patience:
         """Tells whether a key's pause is over."""
         trouble = self._troubles.get(key)
         return trouble is None or now >= trouble.not_before
+
+    def resting(self, now: datetime) -> set[Any]:
+        """Returns the keys whose pause goes on."""
+        return {key for key, trouble in self._troubles.items() if now < trouble.not_before}
 
     def failed(self, key: Hashable, now: datetime) -> int:
         """Begins a key's next pause; returns how often it has failed in a row."""

@@ -91,28 +91,19 @@ def build_manifest(tools: Tools, wanted: Wanted) -> dict[str, Any]:
 
     settings = tools.settings
     url = settings.api_url()
-    mlflow, login = settings.mlflow()
     try:
         run = Run(
             job_id=wanted.job_id,
             attempt=wanted.number,
             trace_id=wanted.trace_id,
             dataset_uri=wanted.dataset_uri,
-            storage=settings.storage(),
             backend_url=url,
             resume=wanted.resume,
             snapshot_id=wanted.snapshot_id,
             dataset_version_hash=wanted.version_hash,
-            mlflow_tracking_uri=mlflow,
-            mlflow_login=bool(login),
-            pretrained_source=settings.pretrained_source,
-            image_prefix=settings.image_prefix,
-            image_tag=settings.image_tag,
-            placement=settings.placement(),
             user=(wanted.spec.get("labels") or {}).get("user"),
-            cache_claim=settings.resolved_cache_claim(),
-            cache_limit=settings.cache_limit,
-            job_url=f"{(settings.job_url or url).rstrip('/')}/api/v1/training/jobs/{wanted.job_id}",
+            job_url=settings.job_page(wanted.job_id),
+            **settings.of_workflows(),
         )
         return build(training_workflow(JobSpec.from_mapping(wanted.spec), run))
     except (SpecError, ManifestError, ValueError) as error:

@@ -17,7 +17,7 @@ from api.reconciler.causes import (
     tells_of_no_checkpoint,
     with_cure,
 )
-from api.reconciler.culprit import diagnose
+from api.reconciler.culprit import REFUSALS, diagnose
 from api.reconciler.nodes import BROKEN, EXIT_HANDLER, Node, nodes_of, retry_of, tries_of
 from workflows.budgets import cause_of
 
@@ -61,7 +61,7 @@ class Verdict:
 def verdict(ending: Ending) -> Verdict:
     """Returns how an ended attempt ended."""
     if ending.cancelling:
-        return _cancelled(ending)
+        return _too_late(ending) or _cancelled(ending)
     if ending.status is None:
         return _gone(ending)
     nodes = nodes_of(ending.status)
@@ -104,7 +104,7 @@ def _given_up(message: str, nodes: Mapping[str, Node]) -> Verdict:
     """The verdict on a workflow that ended without a process that failed: the engine itself could not go on."""
     odd = next((n.message for n in nodes.values() if n.broken and n.message and n.type not in ("DAG", "Retry")), "")
     words = odd or message
-    if message.startswith("invalid spec:") or not nodes or "is forbidden" in words:
+    if message.startswith("invalid spec:") or not nodes or any(said in words for said in REFUSALS):
         what = f"the engine refused the workflow: {words or 'it gave no reason'}"
         return Verdict(State.FAILED, Reason.REFUSED, with_cure(what, Reason.REFUSED))
     what = f"The engine gave up on the workflow: {first_line(words) or 'it gave no reason'}"
@@ -115,6 +115,16 @@ def _cancelled(ending: Ending) -> Verdict:
     after = f" in epoch {ending.epoch}" if ending.epoch is not None else ""
     kept = "; its checkpoints are kept, and a retry resumes from the last" if ending.checkpoints else ""
     return Verdict(State.CANCELLED, Reason.USER, f"Cancelled{after}{kept}.")
+
+
+def _too_late(ending: Ending) -> Verdict | None:
+    """The verdict on a cancel that came when all was done: what is there is whole, and is not thrown away."""
+    if ending.status is None or (ending.done or {}).get("status") != "succeeded":
+        return None
+    nodes = nodes_of(ending.status)
+    if not _whole(ending.status, nodes):
+        return None
+    return _succeeded(ending, nodes, ending.done, ("The cancel came when everything was done: the job is whole.",))
 
 
 def _gone(ending: Ending) -> Verdict:

@@ -30,8 +30,10 @@ WORKFLOW = ""
 _PULL = re.compile(r"ErrImagePull|failed to pull|pulling from host")
 _BACKOFF = re.compile(r"ImagePullBackOff")
 _PASSING = re.compile(
-    r"429|[Tt]oo [Mm]any [Rr]equests|\b50[0234]\b|i/o timeout|connection re(?:fused|set)|TLS handshake timeout"
+    r"\b429\b|[Tt]oo [Mm]any [Rr]equests|\b50[0234]\b|i/o timeout|connection re(?:fused|set)|TLS handshake timeout"
 )
+_NO_IMAGE = re.compile(r"not found|manifest unknown|NotFound")
+_QUOTED = re.compile(r"\"[^\"]*\"")  # an image's name may hold any number
 _CAUSES = (
     (Reason.IMAGE_PULL, False, re.compile(r"ErrImage|ImagePullBackOff|InvalidImageName|ImageInspect")),
     (Reason.MISSING_SECRET, False, re.compile(r"secret \".*\" not found|couldn't find key .* in Secret")),
@@ -131,7 +133,7 @@ class Waits:
 
 def kind_of(cause: str) -> tuple[Reason, bool]:
     """Returns which reason a cluster's words mean, and whether what they tell of may mend itself."""
-    if _PULL.search(cause) and _PASSING.search(cause):
+    if _PULL.search(cause) and not _NO_IMAGE.search(cause) and _PASSING.search(_QUOTED.sub("", cause)):
         return Reason.IMAGE_PULL, True
     return next((reason, mends) for reason, mends, words in _CAUSES if words.search(cause))
 

@@ -26,6 +26,7 @@ POSTGRES = {"records.backend": "postgresql", "records.postgresql.existingSecret"
         ({"storage.existingSecret": ""}, "name a Secret with the keys access-key and secret-key"),
         ({"ingress.enabled": True}, "ingress.host is not set"),
         ({"jobs.quota.enabled": True}, "jobs.quota.hard is empty"),
+        ({"jobs.quota.enabled": True, "jobs.quota.hard.limits\\.memory": "9Gi"}, "set jobs.quota.limitRange"),
         ({"jobs.serviceAccount.create": False}, "jobs.serviceAccount.name is not set"),
         ({"api.replica": 2}, "replica"),
         ({"api.replicas": "two"}, "/api/replicas"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,13 @@ def test_pods_run_where_and_as_whom_the_operator_says(job: Make, attempt: Make) 
     on_cpu = template(build(training_workflow(job(resources={"gpu": 0}), attempt(placement=placement))), "train")
     assert "nodeSelector" not in on_cpu
     assert "tolerations" not in on_cpu
+
+
+def test_progress_is_told_by_whichever_container_is_the_executor(job: Make, attempt: Make) -> None:
+    for executor in ("wait", "supervisor"):
+        manifest = build(training_workflow(job(), attempt(placement=Placement(executor=executor))))
+        patch = json.loads(template(manifest, "train")["podSpecPatch"])
+        assert [container["name"] for container in patch["containers"]] == [executor]
 
 
 def test_our_own_images_cannot_write_to_their_root(job: Make, attempt: Make) -> None:

@@ -49,6 +49,10 @@ def test_retries_are_by_expression_alone(job: Make, attempt: Make) -> None:
         ("-1", "Failed", "Step exceeded its deadline", False),
         ("-1", "Failed", "timeout", False),
         ("-1", "Error", 'pods "train-x" is forbidden: error looking up service account', False),
+        ("-1", "Error", 'admission webhook "images.example" denied the request: registry not allowed', False),
+        ("-1", "Error", 'Pod "x" is invalid: spec.tolerations[0].operator: Invalid value: "exists"', False),
+        ("-1", "Failed", "init: Error (exit code 1): cannot reach the API server", True),
+        ("0", "Error", "supervisor: Error (exit code 65): cannot reach the API server", True),
         ("0", "Error", "wait: Error (exit code 64): open /tmp/out: no such file or directory", False),
     ],
 )

@@ -112,14 +112,7 @@ class ArgoEngine:
         if found is None or offset < 0:
             return b""
         pod, over, last = found
-        try:
-            return self._logs.read(pod, offset, over=over, in_turn=not last)
-        except EngineUnavailable as error:
-            # A node out of reach keeps its pods' logs from being read, and nothing else; the last reading counts.
-            if over:
-                raise
-            _log.info("%s", error.message)
-            return b""
+        return self._logs.read(pod, offset, over=over, in_turn=not last)
 
     def stop(self, name: str) -> None:
         """Asks Argo to end the running pods and to run the exit handler; a suspended workflow hears it, too."""

@@ -28,6 +28,13 @@
 {{- if and .Values.jobs.quota.enabled (not .Values.jobs.quota.hard) -}}
 {{- $wrong = append $wrong "jobs.quota.hard is empty: name what is limited, e.g. {requests.nvidia.com/gpu: 8}, or set jobs.quota.enabled to false" -}}
 {{- end -}}
+{{- if and .Values.jobs.quota.enabled (not .Values.jobs.quota.limitRange.default) (not .Values.jobs.quota.limitRange.defaultRequest) -}}
+{{- range $what, $much := .Values.jobs.quota.hard -}}
+{{- if regexMatch "^((requests|limits)\\.)?(cpu|memory|ephemeral-storage)$" $what -}}
+{{- $wrong = append $wrong (printf "jobs.quota.hard limits %s, and no pod would start: Argo's own containers do not say how much they use; set jobs.quota.limitRange to what is taken for them, or limit GPUs, pods and claims only" $what) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and (not .Values.jobs.serviceAccount.create) (not .Values.jobs.serviceAccount.name) -}}
 {{- $wrong = append $wrong "jobs.serviceAccount.name is not set: name an account that may create and patch workflowtaskresults, or set jobs.serviceAccount.create to true" -}}
 {{- end -}}

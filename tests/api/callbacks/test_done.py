@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from api.db import Database
 from api.models import Attempt
 from tests.api.callbacks.conftest import MakeTrainer, Trainer
 from tests.api.factories import NOW, Clock
@@ -42,6 +43,17 @@ def test_the_first_one_wins(trainer: Trainer, clock: Clock) -> None:
     assert (attempt.done_status, attempt.done_at) == ("succeeded", NOW)
     assert trainer.now().final_metrics == {"a": 1}
     assert len(trainer.events()) == 1
+
+
+def test_a_second_try_has_a_word_of_its_own_once_the_first_is_forgotten(trainer: Trainer, database: Database) -> None:
+    trainer.call("done", {"status": "cancelled", "final_metrics": {"a": 1}})
+    with database.write() as session:  # as the reconciler does
+        attempt = session.get_one(Attempt, (trainer.job.id, trainer.attempt))
+        attempt.done_status = attempt.done = attempt.done_at = None
+    trainer.call("done", {"status": "succeeded", "final_metrics": {"a": 2}})
+    assert trainer.told().done_status == "succeeded"
+    assert trainer.now().final_metrics == {"a": 2}
+    assert [event.message for event in trainer.events("done")] == ["training cancelled", "training succeeded"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from api.models import Snapshot
 from tests.api.callbacks.conftest import MakeTrainer, Trainer
+from tests.api.factories import Clock
 
 OK = {"status": "ok"}
 SNAPSHOT: dict[str, Any] = {
@@ -134,6 +135,20 @@ def test_the_newest_best_stands(trainer: Trainer) -> None:
     saved(trainer, kind="best", uri="s3://b/best.pt", size=9, epoch=4)
     row = trainer.checkpoints()["best"]
     assert (row.epoch, row.size, row.sha256, row.metrics) == (5, 2, None, None)
+
+
+def test_a_trainer_that_began_again_further_back_has_written_over_its_file(trainer: Trainer, clock: Clock) -> None:
+    trainer.call("event", {"event_type": "training_started"}, **{"Idempotency-Key": "first"})
+    clock.advance(1)
+    saved(trainer, kind="best", uri="s3://b/best.pt", sha256="aa" * 32, epoch=10)
+    clock.advance(1)
+    trainer.call("event", {"event_type": "training_started"}, **{"Idempotency-Key": "second"})
+    clock.advance(1)
+    for epoch, digest in ((3, "bb"), (7, "cc"), (5, "dd")):
+        saved(trainer, kind="best", uri="s3://b/best.pt", sha256=digest * 32, epoch=epoch)
+        clock.advance(1)
+    row = trainer.checkpoints()["best"]
+    assert (row.epoch, row.sha256) == (7, "cc" * 32)
 
 
 def test_the_checkpoint_of_an_older_attempt_comes_too_late(

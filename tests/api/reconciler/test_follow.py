@@ -308,3 +308,31 @@ def test_a_workflow_started_again_in_the_engine_is_stopped_and_never_removed_whi
     assert ("stop", name) in bench.engine.calls
     assert ("delete", name) not in bench.engine.calls
     assert bench.told(name, "platform")[-1] == "started_again"
+
+
+def test_the_word_of_a_try_that_another_follows_is_forgotten(bench: Bench) -> None:
+    name = bench.running()
+    bench.checkpoint(name)
+    bench.done(name, "cancelled", final_metrics={"val/accuracy": 0.3})
+    bench.clock.advance(30)
+    # Its pod went, and the engine runs it again below the same id.
+    bench.engine.node(name, "train", "Pending")
+    bench.tick()
+    assert bench.attempt(name).done_status is None
+    bench.engine.node(name, "train", "Running")
+    bench.clock.advance(300)
+    bench.done(name, "succeeded", final_metrics={"val/accuracy": 0.9})
+    bench.engine.node(name, "train", "Succeeded")
+    bench.engine.end(name, "Succeeded")
+    bench.tick(2)
+    job = bench.job(name)
+    assert (job.state, job.final_metrics) == (State.SUCCEEDED, {"val/accuracy": 0.9})
+
+
+def test_a_success_that_was_told_stays_told(bench: Bench) -> None:
+    name = bench.running()
+    bench.checkpoint(name)
+    bench.done(name, "succeeded", final_metrics={"val/accuracy": 0.9})
+    bench.engine.node(name, "train", "Pending")
+    bench.tick()
+    assert bench.attempt(name).done_status == "succeeded"

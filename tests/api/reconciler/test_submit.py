@@ -15,6 +15,8 @@ from api.reconciler.submit import build_manifest
 from api.settings import Settings
 from tests.api.factories import NOW, Clock, create_snapshot
 from tests.api.reconciler.bench import Bench, job_id_of
+from tests.api.reconciler.scripted import tiny_manifest
+from workflows.keys import workflow_name
 from workflows.spec import JobSpec
 
 TOY = {"framework": "toy", "model": "softmax", "dataset": "file:///data/digits/"}
@@ -175,6 +177,25 @@ def test_mlflows_password_stands_in_the_secret_and_not_in_the_manifest(
     assert '"key": "MLFLOW_TRACKING_PASSWORD"' in manifest
 
 
+def test_a_job_that_cannot_be_submitted_keeps_no_other_from_its_place(bench: Bench) -> None:
+    bench.settings = bench.settings.model_copy(update={"max_active_jobs": 1})
+    odd = bench.create()
+    bench.clock.advance(1)
+    sound = bench.create()
+
+    def build(_: Any, wanted: Any) -> dict[str, Any]:
+        if wanted.job_id == job_id_of(odd):
+            raise KeyError("a framework that went")
+        return tiny_manifest(workflow_name(wanted.job_id, wanted.number))
+
+    bench._own_build = build
+    bench.restart()
+    bench.tick(3)
+    assert bench.job(odd).state == State.PENDING
+    assert bench.job(sound).state == State.QUEUED
+
+
 def test_a_password_in_the_address_of_weights_is_refused() -> None:
-    with pytest.raises(ValueError, match="without one"):
-        Settings(pretrained_source="https://ann:secret@weights.example/{model}")
+    for login in ("ann:secret", "token"):
+        with pytest.raises(ValueError, match="without any"):
+            Settings(pretrained_source=f"https://{login}@weights.example/{{model}}")

@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from api.db import Database
 from api.jobs.status import Reason, State
+from api.reconciler.waiting import kind_of
 from api.settings import Settings
 from tests.api.factories import Clock
 from tests.api.reconciler.bench import Bench
@@ -31,6 +32,21 @@ def waiting(bench: Bench, message: str, **values: Any) -> str:
     bench.engine.node(name, "download", "Succeeded")
     bench.engine.node(name, "train", "Pending", message=message)
     return name
+
+
+@pytest.mark.parametrize(
+    ("cause", "mends"),
+    [
+        ('ErrImagePull: failed to pull and unpack image "reg.example/x/trainer:build-42913": not found', False),
+        ("ErrImagePull: failed to pull image trainer@sha256:ab429cd: manifest unknown", False),
+        ("ErrImagePull: rpc error: failed to resolve reference reg.example/trainer:502: not found", False),
+        ('ErrImagePull: failed to pull image "reg.example/x:429": unauthorized', False),
+        ('ErrImagePull: failed to pull image "reg.example/x:1": unexpected status: 429 Too Many Requests', True),
+        ('ErrImagePull: failed to pull image "reg.example/x:1": unexpected status: 503 Service Unavailable', True),
+    ],
+)
+def test_numbers_in_the_name_of_an_image_are_no_answers_of_its_registry(cause: str, mends: bool) -> None:
+    assert kind_of(cause) == (Reason.IMAGE_PULL, mends)
 
 
 def minutes(bench: Bench, count: float) -> None:
