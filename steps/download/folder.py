@@ -3,10 +3,13 @@
 import contextlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from steps.download.source import LINKED, Fact, part_of, refused
+from steps.download.source import LINKED, Fact, part_of, refused, too_long
+
+WAYS = 100  # by links into one folder: from folder to folder they double with each
 
 
 class Folder:
@@ -19,14 +22,19 @@ class Folder:
         self.uri = uri
         self._root = os.path.realpath(root)
         self._sizes: dict[str, int] | None = None
+        self._ways: Counter[str] = Counter()
 
     def sizes(self) -> Mapping[str, int]:
         """Gives every regular file; raises DATASET_ERROR naming a link that leaves the folder or runs in a loop."""
         if self._sizes is None:
+            self._ways.clear()
             self._sizes = dict(self._walk(self._root, "", (self._root,)))
         return self._sizes
 
     def _walk(self, folder: str, below: str, above: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+        self._ways[above[-1]] += 1
+        if self._ways[above[-1]] > WAYS:
+            raise refused(f"{self.uri}: links lead to {above[-1]} in more than {WAYS} ways; remove all but one")
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except PermissionError as error:
@@ -39,6 +47,10 @@ class Folder:
             if stat.S_ISDIR(facts.st_mode):
                 # Folders such as .git or .cache are no part of a dataset.
                 if not entry.name.startswith("."):
+                    if reason := too_long(name):
+                        raise refused(
+                            f"{self.uri}: the path {name[:100]}… cannot be used: {reason}; shorten its folders"
+                        )
                     yield from self._walk(entry.path, f"{name}/", (*above, os.path.realpath(entry.path)))
             elif stat.S_ISREG(facts.st_mode):
                 yield name, facts.st_size

@@ -31,7 +31,7 @@ def repaired(found: Inspection) -> tuple[Repair, list[ImageFile]]:
     for problem in found.problems:
         if problem.code == settle.CODE:
             example = {"file": problem.file, "image": problem.image_id, "annotation": problem.annotation_id}
-            repair.did(problem.code, "left out numbers that are NaN or infinity", **example)
+            repair.did(problem.code, "left out numbers that are NaN, infinity or beyond any image", **example)
     files = fix_images(found, repair)
     fix_shapes(repair)
     repair.dataset = replace(repair.dataset, split_config=_split_config(repair.dataset))

@@ -12,6 +12,7 @@ from steps.convert.problems import Level
 from steps.convert.tasks import OUTLINED
 
 FLAT = 1e-6  # square pixels
+THIN = 0.5e-6  # of the image's side: with the six decimals of a YOLO label it is none
 CHUNK = 1 << 18  # points that are judged at once: all of a large dataset would fill the memory
 
 
@@ -44,6 +45,7 @@ def judge_rings(dataset: Dataset, outlines: Outlines) -> RingFlaws:
     owner = np.repeat(np.arange(len(outlines.first_ring) - 1), np.diff(outlines.first_ring))
     sizes = bounds(dataset)
     beyond, areas, finite = np.zeros(rings), np.zeros(rings), np.ones(rings, dtype=bool)
+    thin = np.zeros(rings, dtype=bool)
     for begin, end in _pieces(first):
         points = outlines.points[first[begin] : first[end]]
         local = first[begin : end + 1] - first[begin]
@@ -57,6 +59,8 @@ def judge_rings(dataset: Dataset, outlines: Outlines) -> RingFlaws:
             out = np.maximum(-low, high - limits[filled]).max(axis=1)
             # The least or the largest is finite only where every part is: infinities and NaN stay visible.
             finite[begin:end][filled] = (np.isfinite(low) & np.isfinite(high)).all(axis=1)
+            inner = np.minimum(high, limits[filled]) - np.maximum(low, 0)
+            thin[begin:end][filled] = (inner < np.where(np.isfinite(limits), THIN * limits, 0)[filled]).any(axis=1)
             if not out.max() <= 0:
                 points = np.clip(points, 0, np.repeat(limits, np.diff(local), axis=0))
             areas[begin:end] = ring_areas(points, local)
@@ -69,7 +73,7 @@ def judge_rings(dataset: Dataset, outlines: Outlines) -> RingFlaws:
         short=short,
         not_finite=~finite,
         outside=outside,
-        flat=good & ~outside & (areas <= FLAT),
+        flat=good & ~outside & ((areas <= FLAT) | thin),
         over=good & ~outside & (beyond > 0),
     )
 

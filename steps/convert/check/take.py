@@ -28,7 +28,7 @@ def take(dataset: Dataset, *, images: Bools | None = None, annotations: Bools | 
         image_masks=_some(dataset.image_masks, rows),
         image_keys=_some(dataset.image_keys, rows),
         image_documents=_some(dataset.image_documents, rows),
-        image_attributes=_some(dataset.image_attributes, rows) if len(dataset.image_attributes) else (),
+        image_attributes=_attributes(dataset, images, rows),
         annotation_ids=dataset.annotation_ids[items],
         annotation_image=row_of[dataset.annotation_image[items]],
         annotation_class=dataset.annotation_class[items],
@@ -41,6 +41,13 @@ def take(dataset: Dataset, *, images: Bools | None = None, annotations: Bools | 
         rles={int(place[at]): rle for at, rle in dataset.rles.items() if keep[at]},
         keypoints=None if dataset.keypoints is None else dataset.keypoints[items],
     )
+
+
+def _attributes(dataset: Dataset, images: Bools | None, rows: Ints) -> Any:
+    # They are read from the document once somebody asks: who keeps all images does not.
+    if images is None or not len(dataset.image_attributes):
+        return dataset.image_attributes
+    return _some(dataset.image_attributes, rows)
 
 
 def take_rings(outlines: Outlines, rings: Bools, annotations: Bools | None = None) -> Outlines:

@@ -190,4 +190,5 @@ class Settling:
             for row in np.flatnonzero(of_class & (sizes != expected)).tolist():
                 where = "its category names" if index in wanted else "the first of its class has"
                 message = f"{sizes[row]} keypoints, where {where} {expected}"
+                column.strange.add(row)
                 self._tell(row, 2, "keypoints_count", message, f"write {expected} points, v = 0 for unlabeled ones")

@@ -6,6 +6,7 @@ from typing import Any
 from steps.convert.dataset import Category, index_categories
 from steps.convert.problems import Problem
 from steps.convert.read.fields import as_id, as_object, is_text
+from steps.convert.read.shapes import MOST_POINTS
 
 
 def read_categories(value: dict[str, Any], document: str) -> tuple[tuple[Category, ...], set[int], list[Problem]]:
@@ -58,7 +59,10 @@ def read_categories(value: dict[str, Any], document: str) -> tuple[tuple[Categor
 def _detailed(category: Category, item: dict[str, Any], bad: Any) -> Category:
     group, points, skeleton = item.get("supercategory"), item.get("keypoints"), item.get("skeleton")
     names: tuple[str, ...] = ()
-    if isinstance(points, list) and all(isinstance(name, str) and is_text(name) for name in points):
+    if isinstance(points, list) and len(points) > MOST_POINTS:
+        message = f"{category.name!r} names {len(points)} keypoints, more than {MOST_POINTS}"
+        bad("category_keypoints", message, "name those that the annotations have")
+    elif isinstance(points, list) and all(isinstance(name, str) and is_text(name) for name in points):
         names = tuple(points)
     elif points is not None:
         bad("category_keypoints", f"the keypoints of {category.name!r} are no list of names", "list their names")

@@ -155,8 +155,7 @@ def _shapes(chosen: Annotations, settled: AnnotationRows, categories: Sequence[A
         found = {"outlines": outlines, "rles": rles}
     if chosen.keypoints is not None:
         widest = max((len(category.keypoints) for category in categories), default=0)
-        table = chosen.keypoints.table(widest=widest)
-        found["keypoints"] = table if table is None else table[settled.items]
+        found["keypoints"] = chosen.keypoints.table(settled.items, widest=widest)
     return found
 
 

@@ -69,6 +69,10 @@ def read_imagefolder(
         problems.append(Problem(level="warning", code="image_unlabeled", file="test", message=message, cure=cure))
     chosen = [index[classes[kind]] for _, kind in found if kind]
     problems += look_alikes(categories, file=".")
+    for category in categories:
+        if not category.name.strip():
+            message, cure = f"a class folder is named {category.name!r}, with nothing but blanks", "rename the folder"
+            problems.append(Problem(code="category_name", file=".", message=message, cure=cure))
     dataset = Dataset(
         layout=layout.id,
         document=".",

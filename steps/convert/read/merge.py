@@ -102,15 +102,23 @@ def _renumbered(document: str, word: str) -> Problem:
 def _categories(datasets: Sequence[Dataset]) -> tuple[tuple[Category, ...], list[Problem]]:
     problems = []
     found: dict[int, Category] = {}
+    ids: dict[str, int] = {}
     for dataset in datasets:
         for category in dataset.categories:
             known = found.setdefault(category.id, category)
+            id_ = ids.setdefault(category.name, category.id)
+            cure = "give a class one id and one name in all documents"
             if known.name != category.name:
                 message = f"category {category.id} is {category.name!r} here and {known.name!r} in another document"
-                cure = "give a class one id and one name in all documents"
-                problems.append(
-                    Problem(code="category_contradiction", file=dataset.document, message=message, cure=cure)
-                )
+            elif id_ != category.id:
+                message = f"category {category.name!r} has the id {category.id} here and {id_} in another document"
+            elif category.keypoints and known.keypoints and category.keypoints != known.keypoints:
+                message = f"the keypoints of {category.name!r} have other names, or another order, in another document"
+                cure = "give them one order in all documents: where they differ, left is taken for right"
+            else:
+                found[category.id] = known if known.keypoints else category
+                continue
+            problems.append(Problem(code="category_contradiction", file=dataset.document, message=message, cure=cure))
     indexed = index_categories([(category.id, category.name) for category in found.values()])
     return tuple(dataclasses.replace(found[category.id], index=category.index) for category in indexed), problems
 

@@ -80,7 +80,7 @@ def _read_documents(
         problems += found
         declared += _declared(document, layout, needed=choice.task is None)
         contents[name] = JsonContent(document.path, document.frame)
-        datasets.append(placed(dataset, root, part) if layout.id == "COCO" else dataset)
+        datasets.append(placed(dataset, root, part) if layout.id == "COCO" or len(choice.documents) > 1 else dataset)
         del document, dataset  # of several, the columns of one at a time are enough
     if len(datasets) > 1:
         whole, found = merge(datasets, [part or "" for _, part in choice.documents])

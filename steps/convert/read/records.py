@@ -13,6 +13,8 @@ from steps.convert.read.stream import Piece
 Box = tuple[float, float, float, float]
 Mend = Callable[[Any], Any]  # gives the record of an entry that does not fit the types, or None
 
+MOST_DIGITS = 4000
+
 
 class RunLengths(msgspec.Struct, gc=False):
     """A mask by run lengths, as numbers or as COCO's short text."""
@@ -115,9 +117,14 @@ def _entries(piece: Piece) -> Iterator[tuple[int, bytes]]:
         at, first = end, False
 
 
+def _whole(digits: str) -> int | str:
+    # Python refuses numbers of thousands of digits; here one of a field that nobody knows harms nobody.
+    return int(digits) if len(digits) < MOST_DIGITS else digits
+
+
 def _loads(entry: bytes, place: int) -> list[Any]:
     try:
-        value = json.loads(b"[" + entry + b"]")
+        value = json.loads(b"[" + entry + b"]", parse_int=_whole)
     except json.JSONDecodeError as error:
         before = error.doc[1 : error.pos].encode("utf-8", "replace")
         raise BrokenJson(error.msg, place + len(before)) from None

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from steps.convert.dataset import Ints
-from steps.convert.read.fields import as_id
+from steps.convert.read.fields import LARGEST, as_id
 
 NONE = -(2**63)  # stands in the numbers where an id is none
 
@@ -26,6 +26,8 @@ class Refs:
         """Adds ids in order; texts and floats that are whole numbers count as such."""
         try:
             fresh = array("q", values)
+            if fresh and not (min(fresh) > -LARGEST and max(fresh) < LARGEST):
+                raise OverflowError
         except (TypeError, OverflowError):
             start = len(self._numbers)
             fresh = array("q")

@@ -1,6 +1,7 @@
 """Turns outlines, masks and keypoints as documents write them into ragged columns, and says which are malformed."""
 
 import json
+import math
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import chain, compress
@@ -13,7 +14,7 @@ from steps.convert.dataset import Floats, Ints, Outlines, Rle
 from steps.convert.read.fields import as_id, finite, is_number
 from steps.convert.read.records import RunLengths, Shape
 from steps.convert.read.ring_text import read_rings
-from steps.convert.read.rle import RleColumn, decode_counts
+from steps.convert.read.rle import RleColumn, decode_counts, gather
 
 Tell = Callable[[int, str, str, str], None]  # annotation row, code, message, cure
 Column = array | np.ndarray
@@ -24,6 +25,7 @@ POLYGON_CURE = "write [[x1, y1, x2, y2, x3, y3, …]], one list for each part"
 MASK_CURE = 'write {"size": [height, width], "counts": run lengths}'
 KEYPOINTS_CURE = "write three numbers for each point: x, y and v (0, 1 or 2)"
 MOST_POINTS = 1000
+MOST_PIXELS = 1 << 31  # of the image that a mask is made for
 MOST_NUMBERS = 1 << 28  # of all outlines, two for each point: 2 GiB, fifteen times as much as COCO's
 
 
@@ -139,9 +141,10 @@ class OutlineColumn:
         texts = {row: mask.counts for row, mask in masks.items() if isinstance(mask.counts, str)}
         decoded = dict(zip(texts, decode_counts(list(texts.values())), strict=True))
         for row, mask in masks.items():
-            counts = decoded[row] if row in decoded else _run_lengths(mask.counts)
+            counts = _run_lengths(decoded.get(row, mask.counts))
             sides = mask.size
-            if counts is None or len(sides) != 2 or not all(0 < side < 1 << 20 for side in sides):
+            sound = len(sides) == 2 and all(0 < side < 1 << 20 for side in sides) and math.prod(sides) < MOST_PIXELS
+            if counts is None or not sound:
                 self.tell(row, "mask_malformed", "the run lengths of the mask cannot be read", MASK_CURE)
             else:
                 self.masks[row] = Rle(sides[0], sides[1], counts)
@@ -168,6 +171,7 @@ class KeypointColumn:
         self.tell = tell
         self.numbers = array("d")
         self.sizes = array("q")
+        self.strange: set[int] = set()  # rows with another number of points than their class has: they are left out
 
     def add(self, given: Sequence[Any], *, careful: bool) -> None:
         """Adds what stands under `keypoints` for annotations in a row; `careful` trusts no type."""
@@ -207,16 +211,23 @@ class KeypointColumn:
             return [finite(number) for number in points]
         return []
 
-    def table(self, *, widest: int = 0) -> Floats | None:
-        """Gives (annotations, points, 3), NaN where there is no point; None where nobody has one."""
+    def table(self, rows: Ints | None = None, *, widest: int = 0) -> Floats | None:
+        """Gives (annotations, points, 3), NaN where there is no point; None where nobody has one.
+
+        Of some `rows` only those are looked at: one annotation of a thousand points makes all the others as wide.
+        """
         if not self.numbers:
             return None
         sizes: Ints = np.frombuffer(self.sizes, dtype=np.int64) // 3
+        starts = np.concatenate(([0], np.cumsum(sizes)))
+        rows = np.arange(len(sizes)) if rows is None else rows
+        rows = np.where(np.isin(rows, list(self.strange)), len(sizes), rows) if self.strange else rows
+        places, first = gather(np.arange(starts[-1]), np.append(starts, starts[-1]), rows)
+        counts = np.diff(first)
+        table = np.full((len(rows), max(widest, int(counts.max(initial=0))), 3), np.nan)
+        within = np.arange(len(places)) - np.repeat(first[:-1], counts)
         triples = np.frombuffer(self.numbers, dtype=np.float64).reshape(-1, 3)
-        table = np.full((len(sizes), max(widest, int(sizes.max())), 3), np.nan)
-        owner = np.repeat(np.arange(len(sizes)), sizes)
-        within = np.arange(len(triples)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        table[owner, within] = triples
+        table[np.repeat(np.arange(len(rows)), counts), within] = triples[places]
         return table
 
 
@@ -237,6 +248,8 @@ class _Unusual(Exception):
 
 
 def _run_lengths(counts: Any) -> Ints | None:
+    if counts is None:
+        return None
     try:
         numbers = np.array(counts, dtype=np.int64)
     except (OverflowError, ValueError, TypeError):

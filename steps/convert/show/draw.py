@@ -11,6 +11,7 @@ from steps.convert.show.colours import Colour, colour, ink
 from steps.convert.show.text import fitted, width, write
 
 FINE = 2  # drawn so many times larger and scaled down: smooth lines
+FAR = 1 << 14  # pixels beyond which a corner is drawn no further out: nobody sees it, and every row up to it costs time
 TAG = 13  # pixels of the text of a tag
 CROWDED = 14  # labels from which a tag holds the class index alone
 
@@ -63,7 +64,7 @@ def box_of(dataset: Dataset, at: int) -> tuple[float, float, float, float] | Non
     points = points[np.isfinite(points).all(axis=1)]
     if len(points):
         return (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())  # type: ignore[return-value]
-    if (rle := dataset.rles.get(at)) is not None:
+    if (rle := _mask(dataset, at)) is not None:
         where = np.argwhere(decode(rle))
         if len(where):
             (top, left), (bottom, right) = where.min(axis=0).tolist(), where.max(axis=0).tolist()
@@ -78,6 +79,22 @@ def rings(dataset: Dataset, at: int) -> list[np.ndarray]:
         return []
     first, last = int(lines.first_ring[at]), int(lines.first_ring[at + 1])
     return [lines.points[lines.first_point[n] : lines.first_point[n + 1]] for n in range(first, last)]
+
+
+def _mask(dataset: Dataset, at: int) -> Rle | None:
+    """Gives an annotation's mask; none where it was made for another image, perhaps for one of any size."""
+    rle = dataset.rles.get(at)
+    width, height = dataset.image_sizes[dataset.annotation_image[at]].tolist()
+    return rle if rle is not None and (rle.width, rle.height) == (width, height) else None
+
+
+def near(*numbers: float) -> list[float]:
+    """Gives pixels of a drawing, those far outside of any moved to where they are still outside."""
+    return [min(max(number, -FAR), FAR) for number in numbers]
+
+
+def _nearby(ring: np.ndarray, scale: float) -> list[tuple[float, ...]]:
+    return [tuple(point) for point in np.clip(ring * scale, -FAR, FAR).tolist()]
 
 
 def decode(rle: Rle) -> np.ndarray:
@@ -100,22 +117,22 @@ def _shade(dataset: Dataset, at: int) -> Colour:
 def _fill(layer: Image.Image, dataset: Dataset, at: int, scale: float) -> None:
     shade = _shade(dataset, at)
     draw = ImageDraw.Draw(layer)
-    if (rle := dataset.rles.get(at)) is not None:
+    if (rle := _mask(dataset, at)) is not None:
         mask = Image.fromarray(decode(rle).astype(np.uint8) * 255).resize(
             (max(1, round(rle.width * scale)), max(1, round(rle.height * scale))), Image.Resampling.NEAREST
         )
         layer.paste((*shade, 110), (0, 0), mask)
     for ring in rings(dataset, at):
-        points = [tuple(point) for point in (ring * scale).tolist()]
+        points = _nearby(ring, scale)
         if len(points) >= 3 and np.isfinite(ring).all():
             draw.polygon(points, fill=(*shade, 95))
 
 
 def _lines(draw: ImageDraw.ImageDraw, dataset: Dataset, at: int, scale: float) -> None:
     shade = _shade(dataset, at)
-    shaped = at in dataset.rles
+    shaped = _mask(dataset, at) is not None
     for ring in rings(dataset, at):
-        points = [tuple(point) for point in (ring * scale).tolist()]
+        points = _nearby(ring, scale)
         if len(points) >= 2 and np.isfinite(ring).all():
             draw.line([*points, points[0]], fill=shade, width=3, joint="curve")
             shaped = True
@@ -123,7 +140,7 @@ def _lines(draw: ImageDraw.ImageDraw, dataset: Dataset, at: int, scale: float) -
         x, y, w, h = (dataset.boxes[at] * scale).tolist()
         if shaped:
             return
-        draw.rectangle((x, y, x + w, y + h), outline=shade, width=4)
+        draw.rectangle(near(x, y, x + w, y + h), outline=shade, width=4)
     if dataset.keypoints is not None:
         _points(draw, dataset, at, scale, shade)
 
@@ -136,11 +153,11 @@ def _points(draw: ImageDraw.ImageDraw, dataset: Dataset, at: int, scale: float, 
     labeled = np.isfinite(points).all(axis=1) & (points[:, 2] > 0)
     for first, second in bones:
         if 1 <= first <= len(points) and 1 <= second <= len(points) and labeled[first - 1] and labeled[second - 1]:
-            ends = [tuple((points[n - 1, :2] * scale).tolist()) for n in (first, second)]
+            ends = _nearby(points[[first - 1, second - 1], :2], scale)
             draw.line(ends, fill=(16, 18, 22), width=7)
             draw.line(ends, fill=shade, width=4)
     for number in np.flatnonzero(labeled).tolist():
-        x, y = (points[number, :2] * scale).tolist()
+        x, y = near(*(points[number, :2] * scale).tolist())
         spot = colour(number)
         draw.ellipse((x - 8, y - 8, x + 8, y + 8), fill=(16, 18, 22))
         hidden = points[number, 2] == 1

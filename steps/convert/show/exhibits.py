@@ -10,7 +10,7 @@ from steps.convert.check.inspection import Inspection
 from steps.convert.check.telling import image_id
 from steps.convert.dataset import Dataset
 from steps.convert.problems import Problem
-from steps.convert.show.draw import box_of
+from steps.convert.show.draw import box_of, near
 from steps.convert.show.picture import open_picture
 
 SIDE = 132  # pixels of an exhibit
@@ -76,7 +76,7 @@ def _exhibit(
         mine = at == own[0]
         if mine and corners[2] - corners[0] < 4:
             draw.ellipse([corners[0] - 9, corners[1] - 9, corners[0] + 9, corners[1] + 9], outline=FLAW, width=2)
-        draw.rectangle(corners, outline=FLAW if mine else OTHERS, width=3 if mine else 1)
+        draw.rectangle(near(*corners), outline=FLAW if mine else OTHERS, width=3 if mine else 1)
     return cut
 
 
@@ -90,5 +90,5 @@ def _whole(found: Inspection, dataset: Dataset, row: int, labels: list[int]) -> 
     for at in labels:
         box = box_of(dataset, at)
         if box is not None and box[2] >= box[0] and box[3] >= box[1] and max(map(abs, box)) < 1e6:
-            draw.rectangle([number * scale for number in box], outline=FLAW, width=2)
+            draw.rectangle(near(*(number * scale for number in box)), outline=FLAW, width=2)
     return picture

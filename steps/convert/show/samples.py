@@ -11,7 +11,7 @@ from steps.convert.check.inspection import Inspection
 from steps.convert.dataset import Dataset
 from steps.convert.show.choose import choose
 from steps.convert.show.colours import colour
-from steps.convert.show.draw import box_of, draw_labels, draw_mask
+from steps.convert.show.draw import box_of, draw_labels, draw_mask, near
 from steps.convert.show.numbers import part_rows
 from steps.convert.show.picture import open_picture
 from steps.convert.split.request import PARTS
@@ -108,5 +108,5 @@ def _cut(found: Inspection, dataset: Dataset, at: int) -> Image.Image | None:
     if box_of(dataset, at) is not None:
         ratio = CUT / (2 * half)
         corners = [(box[n] * scale - part[n % 2]) * ratio for n in range(4)]
-        ImageDraw.Draw(cut).rectangle(corners, outline=colour(int(dataset.annotation_class[at])), width=2)
+        ImageDraw.Draw(cut).rectangle(near(*corners), outline=colour(int(dataset.annotation_class[at])), width=2)
     return cut

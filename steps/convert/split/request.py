@@ -154,7 +154,7 @@ def _three_keys(value: Mapping[str, Any]) -> list[Any] | None:
     train, val, test = given
     numbers = [share for share in given if isinstance(share, (int, float))]
     if train is None:
-        return [1 - sum(numbers), val or 0.0, test or 0.0]
+        return [1 - sum(numbers), 0.0 if val is None else val, 0.0 if test is None else test]
     if val is None:
-        return [train, 1 - sum(numbers), test or 0.0]
+        return [train, 1 - sum(numbers), 0.0 if test is None else test]
     return [train, val, 0.0 if test is None else test]

@@ -148,7 +148,7 @@ def _empty_parts(dataset: Dataset, split: Split, request: SplitRequest, pool: in
     if not split.train:
         message, cure = f"the split leaves no training image ({counts})", "put images into train, or raise its ratio"
         return [Problem(code="split_no_train", file=dataset.document, message=message, cure=cure)]
-    meant = request.method == "auto" and request.ratio[1] == 0
+    meant = request.method in ("auto", "manual") and request.ratio[1] == 0
     if split.val or meant:
         return []
     message = f"the split leaves zero validation images ({counts})"

@@ -163,4 +163,5 @@ def plain_keypoints(dataset: Dataset, rows: Ints, *, full: bool) -> Floats:
         own = np.array([len(c.keypoints) or count for c in dataset.classes] + [count])
         last = np.where(last > 0, np.maximum(last, own[dataset.annotation_class[rows]]), 0)
     within = np.arange(count) < last[:, None]
-    return np.where(within[..., None], np.nan_to_num(points), np.nan)
+    # Adding nothing makes of -0.0 the 0 that it is written as.
+    return np.where(within[..., None], np.nan_to_num(points) + 0.0, np.nan)

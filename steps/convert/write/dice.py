@@ -34,11 +34,19 @@ def check_dice(dataset: Dataset, files: Sequence[ImageFile]) -> list[Problem]:
     if dataset.image_masks is not None and any(dataset.image_masks):
         return [refused_task(dataset, "dice", ["semantic_segmentation by polygons or masks of objects"])]
     found = []
+    owner: dict[str, int] = {}
     for id_, name in zip(dataset.image_ids.tolist(), dataset.image_names, strict=True):
         if reason := unsafe_name(name):
             cure = "use a relative name with forward slashes"
             message = f"file_name {name!r} is refused: {reason}"
             found.append(Problem(code="path_unsafe", file=dataset.document, image_id=id_, message=message, cure=cure))
+        elif id_ != (first := owner.setdefault(str(PurePosixPath(name)), id_)):
+            cure = "drop it from one of the documents or parts: a DICE document lists each file once"
+            message = f"{name!r} is also the file of image {first}"
+            problem = Problem(
+                code="file_name_duplicate", file=dataset.document, image_id=id_, message=message, cure=cure
+            )
+            found.append(problem)
     return found
 
 

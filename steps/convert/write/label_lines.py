@@ -13,6 +13,7 @@ from steps.convert.write.outlines import Outliner
 from steps.convert.write.proof import Account
 
 VISIBLE = 2  # the largest value of a keypoint's visibility
+THIN = 0.5e-6  # of the image's side: written with six decimals it is none
 EDGE = 1.0  # pixels by which a keypoint may lie outside: the rounding of the tools that set it
 
 
@@ -50,6 +51,11 @@ class BoxLines:
         leave_crowd(dataset, account)
         bare = ~np.isfinite(dataset.boxes).all(axis=1)
         account.leave("no_box", np.flatnonzero(bare), "they have no box")
+        sizes = dataset.image_sizes[dataset.annotation_image]
+        with np.errstate(invalid="ignore"):
+            thin = (dataset.boxes[:, 2:] < THIN * sizes).any(axis=1)
+        why = "a side is under half a millionth of the image's, and a label has six decimals"
+        account.leave("too_thin", np.flatnonzero(thin), why)
 
     def lines(self, rows: Ints) -> Block:
         """Gives one line for each box."""

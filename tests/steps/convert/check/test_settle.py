@@ -96,7 +96,9 @@ def test_an_area_that_is_no_number_is_measured(tmp_path: Path, kind: str, bad: f
     root = dataset(tmp_path / "dataset", kind, "area", bad)
     found = inspect(root, task="instance_segmentation")
     warnings = [problem for problem in found.problems if problem.code == "number_not_finite"]
-    assert [problem.message for problem in warnings] == ["the area is NaN or infinity: it is taken as not given"]
+    assert [problem.message for problem in warnings] == [
+        "the area is NaN, infinity or beyond any image: it is taken as not given"
+    ]
     assert found.changed["areas_left_out"]["count"] == 1
     assert run(["convert", str(root), str(tmp_path / "coco"), "--to", "coco", "--task", "instance_segmentation"]) == 0
     written = [

@@ -114,3 +114,11 @@ def test_ten_thousand_classes(tmp_path: Path) -> None:
 
 def test_other_tasks_are_refused_by_name(tmp_path: Path) -> None:
     assert "[task_unfit]" in refused(folder(tmp_path, "a/1.jpg"), "ImageFolder", task="object_detection")
+
+
+def test_a_class_of_blanks_is_refused(tmp_path: Path) -> None:
+    for kind in ("  ", "cat"):
+        picture(tmp_path / "train" / kind / "a.png")
+        picture(tmp_path / "val" / kind / "b.png", seed=1)
+    found = read(tmp_path, task="image_classification")
+    assert [problem.code for problem in found.problems if problem.level == "error"] == ["category_name"]
