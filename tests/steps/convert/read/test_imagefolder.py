@@ -117,8 +117,8 @@ def test_other_tasks_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_class_of_blanks_is_refused(tmp_path: Path) -> None:
-    for kind in ("  ", "cat"):
-        picture(tmp_path / "train" / kind / "a.png")
-        picture(tmp_path / "val" / kind / "b.png", seed=1)
-    found = read(tmp_path, task="image_classification")
-    assert [problem.code for problem in found.problems if problem.level == "error"] == ["category_name"]
+    found = read(
+        folder(tmp_path, *(f"{part}/{kind}/a.png" for part in ("train", "val") for kind in ("  ", "cat"))),
+        "ImageFolder",
+    )
+    assert "category_name" in [problem.code for problem in found.problems]
