@@ -1,7 +1,9 @@
 """Links and depths of a folder on this machine: followed as far as makes sense, refused by name beyond."""
 
 import os
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,8 +33,15 @@ def test_a_folder_may_be_reached_by_several_names(tmp_path: Path) -> None:
     assert set(Folder(tmp_path, uri="file://x/").sizes()) == {"all/x.png", "train/x.png", "val/x.png"}
 
 
-def test_folders_without_end_are_refused_by_name(tmp_path: Path) -> None:
-    here = os.open(tmp_path, os.O_RDONLY)
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is removed by somebody who minds no depth: neither pytest nor shutil."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
+
+
+def test_folders_without_end_are_refused_by_name(deep: Path) -> None:
+    here = os.open(deep, os.O_RDONLY)
     for _ in range(1200):
         os.mkdir("d", dir_fd=here)
         below = os.open("d", os.O_RDONLY, dir_fd=here)
@@ -40,4 +49,4 @@ def test_folders_without_end_are_refused_by_name(tmp_path: Path) -> None:
         here = below
     os.close(here)
     with pytest.raises(TrainerError, match="longer than 1024 bytes"):
-        Folder(tmp_path, uri=f"file://{tmp_path}/").sizes()
+        Folder(deep, uri=f"file://{deep}/").sizes()
