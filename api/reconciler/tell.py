@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from api.reconciler.nodes import Node, nodes_of, retry_of, tries_of
+from api.reconciler.nodes import Node, nodes_of, retry_of, tries_of, workflow_ended
 
 # Said by every healthy pod on its way, or by a Retry node even when no retry follows.
 _ORDINARY = ("PodInitializing", "ContainerCreating", "Backoff for", "omitted:", "retryStrategy.", "No more retries")
@@ -52,7 +52,9 @@ def tell(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[StepE
         events += _process(was, node, new)
         retry = retry_of(new.values(), node.step)
         if retry is not None and node is tries_of(new.values(), node.step)[-1]:
-            events += _retried_step(old.get(retry.id), retry, node)
+            ended = _outcome(retry, new, now)
+            if ended in ("Succeeded", "Failed", "Error") and ended != _outcome(old.get(retry.id), old, before or {}):
+                events.append(_end(ended, node))
     return events
 
 
@@ -70,7 +72,7 @@ def _process(was: Node | None, node: Node, nodes: Mapping[str, Node]) -> list[St
     if node.started and (was is None or went_back or not (was.started or was.ended)):
         events.append(_event("step_started", "info", f"{node.title} has started", node))
     if not retried and node.phase in ("Succeeded", "Failed", "Error") and (was is None or was.phase != node.phase):
-        events.append(_end(node, node))
+        events.append(_end(node.phase, node))
     if (
         not node.ended
         and node.message
@@ -85,15 +87,20 @@ def _process(was: Node | None, node: Node, nodes: Mapping[str, Node]) -> list[St
     return events
 
 
-def _retried_step(was: Node | None, retry: Node, last: Node) -> list[StepEvent]:
-    if retry.phase not in ("Succeeded", "Failed", "Error") or (was is not None and was.phase == retry.phase):
-        return []
-    return [_end(retry, last)]
+def _outcome(retry: Node | None, nodes: Mapping[str, Node], status: Mapping[str, Any]) -> str | None:
+    """Returns how a retried step has ended, None while it goes on.
+
+    Argo 3.7 lets the Retry node of a stopped workflow run for ever, whose last try ended after the stop.
+    """
+    if retry is None or retry.ended:
+        return retry.phase if retry else None
+    tries = tries_of(nodes.values(), retry.step)
+    return tries[-1].phase if workflow_ended(status) and tries and tries[-1].ended else None
 
 
-def _end(step: Node, last: Node) -> StepEvent:
+def _end(phase: str, last: Node) -> StepEvent:
     # The cause stands on the last try; the Retry node above only says that there was no other.
-    if step.phase == "Succeeded":
+    if phase == "Succeeded":
         return _event("step_succeeded", "info", f"{last.title} has succeeded", last)
     cause = f": {last.message}" if last.message else ""
     return _event("step_failed", "error", f"{last.title} has failed{cause}", last)

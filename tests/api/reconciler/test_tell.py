@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -116,3 +117,18 @@ def test_a_step_that_goes_on_without_a_gpu_does_not_wait() -> None:
            "message": "no GPU on this machine: runs on the CPU"}  # fmt: skip
     (event,) = tell(None, {"phase": "Running", "nodes": {"a": pod}})
     assert event.event_type == "step_note"
+
+
+def test_a_step_has_ended_where_its_retry_node_runs_on_in_a_workflow_that_has_not() -> None:
+    # As Argo 3.7 leaves it behind when a trainer outlives a stop.
+    def status(phase: str, last: str) -> dict[str, Any]:
+        own = {"templateName": "train", "startedAt": "2026-01-01T00:00:00Z"}
+        retry = {"id": "r", "name": "w.train", "displayName": "train", "type": "Retry", "phase": "Running"}
+        pod = {"id": "p", "name": "w.train(0)", "displayName": "train(0)", "type": "Pod", "phase": last}
+        return {"phase": phase, "nodes": {"r": own | retry | {"children": ["p"]}, "p": own | pod}}
+
+    steps = [status("Running", "Running"), status("Running", "Failed"), status("Failed", "Failed")]
+    pairs = itertools.pairwise([None, *steps, steps[-1]])
+    assert [[event.event_type for event in tell(was, now)] for was, now in pairs] == [
+        ["step_started"], [], ["step_failed"], [],
+    ]  # fmt: skip
