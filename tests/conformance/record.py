@@ -11,6 +11,8 @@ _WORDS = (
     (re.compile(r"[a-z]+://[^\s,;:)]+(?:\.[a-z]+)?"), "URI"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(?:Z| \+0000 UTC)?"), "TIME"),
     (re.compile(r"\b\d+(?:\.\d+)? ?(?:h|min|s)\b(?: \d+ (?:min|s))?"), "SPAN"),
+    # Argo 3.7's words and 4.1's for a trainer that ended after a stop.
+    (re.compile(r"(?<=has failed: )main: Error \(exit code 143\)$"), "workflow shutdown with strategy:  Stop"),
 )
 WAITS = frozenset({"step_waiting", "workflow_waiting", "step_note", "waiting", "silence"})
 """What is said while time passes: where there is room, which volume is bound, how long nothing was heard."""
