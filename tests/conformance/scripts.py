@@ -43,7 +43,7 @@ EXIT_75_ONCE = script("epochs(2) if nth() > 1 else sys.exit(75)")
 EXIT_75_ALWAYS = script("cause('storage does not answer'); sys.exit(75)")
 EATS_MEMORY = script("epochs(1)\nkept = []\nwhile True: kept.append(bytearray(os.urandom(1 << 20) * 8))")
 FILLS_TMP = script(
-    "epochs(1); out = open('/tmp/full', 'wb')\nfor _ in range(200): out.write(os.urandom(1 << 20)); out.flush()\n"
+    "epochs(1); out = open('/tmp/full', 'wb')\nfor _ in range(400): out.write(os.urandom(1 << 20)); out.flush()\n"
     "epochs(200, 1)"
 )
 SLEEPS = script("epochs(1); time.sleep(600)")
