@@ -77,19 +77,24 @@ class Database:
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self.engine.begin() as connection:
-            if self.sqlite:
-                # A table that is rebuilt is dropped first: with keys enforced, its rows' children would go with it.
-                connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-                # All of it or nothing: a start that is killed half-way must not leave tables without a version.
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                # Several replicas may start at the same moment: the others wait here, and find nothing left to do.
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-        if self.sqlite:
-            self.engine.dispose()  # the next connections enforce keys again
+        with self.engine.connect() as connection:
+            try:
+                if self.sqlite:
+                    # A table that is rebuilt is dropped first: with keys enforced, its rows' children would go with it.
+                    connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+                    # All of it or nothing: a start that is killed half-way must not leave tables without a version.
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                else:
+                    # Several replicas may start at the same moment: the others wait here, and find nothing left to do.
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                connection.commit()
+            finally:
+                if self.sqlite:
+                    # Others enforce keys, and so shall the next. This one alone: the pool may have lent some already,
+                    # and those that come back to one that was disposed of are never closed.
+                    connection.invalidate()
 
     def close(self) -> None:
         """Give back every connection; one that is in use ends when it comes back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -12,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import event, inspect
+from sqlalchemy import event, inspect, text
 
 from api.db import MIGRATIONS, Database
 from api.models import Base
@@ -163,3 +164,23 @@ def test_a_migration_that_is_cut_off_leaves_nothing_half_done(empty: Database) -
     assert tables(empty) == set()
     empty.migrate()
     assert differences(empty) == []
+
+
+def test_a_connection_that_is_lent_meanwhile_is_closed_like_any_other(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'fresh.db'}")
+    closed: list[Any] = []
+    event.listen(database.engine, "close", lambda connection, _: closed.append(connection))
+    with database.read() as session:
+        mine = session.connection().connection.dbapi_connection
+        database.migrate()
+        assert session.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    database.close()
+    assert mine in closed
+
+
+def test_keys_are_enforced_after_a_migration(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'fresh.db'}")
+    database.migrate()
+    with database.read() as session:
+        assert session.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    database.close()
