@@ -14,13 +14,13 @@ Cause = Literal["temporary", "preempted"]
 TEMPORARY_CODE = 75
 TAKEN_CODES = (143, 137, -1)
 """SIGTERM, SIGKILL after its grace, and none at all: a node that vanished, a pod that was never started."""
+REFUSED = ("is forbidden", "denied the request", " is invalid:")
+"""Words of an API server, or of a webhook before it, that takes no such pod."""
 TO_BLAME = (
     "OOMKilled",
     "longer than the specified deadline",
     "exceeded its deadline",
-    "is forbidden",
-    "denied the request",
-    " is invalid:",
+    *REFUSED,
     "EmptyDir volume",
     "ephemeral local storage usage exceeds",
 )

@@ -10,10 +10,7 @@ from typing import Any
 from api.jobs.status import Reason
 from api.reconciler.causes import first_line, own_words, reason_in
 from api.reconciler.nodes import Node, moment, retry_of, tries_of
-from workflows.budgets import EXECUTOR, OUTPUT_MISSING
-
-REFUSALS = ("is forbidden", "denied the request", " is invalid:", "errored:")
-"""Words of an API server that takes no such pod, and of a controller that could not even ask for one."""
+from workflows.budgets import EXECUTOR, OUTPUT_MISSING, REFUSED
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def diagnose(
         return Diagnosis(Reason.TEMPORARY, what, True)
     if text.startswith(EXECUTOR):
         return Diagnosis(Reason.UNKNOWN_ERROR, f"Step {node.step} left an output unwritten: {text}", False)
-    if any(words in text for words in REFUSALS):
+    if any(words in text for words in (*REFUSED, "errored:")):
         return Diagnosis(Reason.REFUSED, f"The engine could not start step {node.step}: {text}", True)
     if text == "timeout":
         return Diagnosis(Reason.RESOURCE_ERROR, f"Step {node.step} waited too long for its resources", True)

@@ -17,9 +17,9 @@ from api.reconciler.causes import (
     tells_of_no_checkpoint,
     with_cure,
 )
-from api.reconciler.culprit import REFUSALS, diagnose
+from api.reconciler.culprit import diagnose
 from api.reconciler.nodes import BROKEN, EXIT_HANDLER, Node, nodes_of, retry_of, tries_of
-from workflows.budgets import cause_of
+from workflows.budgets import REFUSED, cause_of
 
 CLOCKS_APART = timedelta(seconds=5)
 """How far the engine's clock and ours may differ."""
@@ -104,7 +104,7 @@ def _given_up(message: str, nodes: Mapping[str, Node]) -> Verdict:
     """The verdict on a workflow that ended without a process that failed: the engine itself could not go on."""
     odd = next((n.message for n in nodes.values() if n.broken and n.message and n.type not in ("DAG", "Retry")), "")
     words = odd or message
-    if message.startswith("invalid spec:") or not nodes or any(said in words for said in REFUSALS):
+    if message.startswith("invalid spec:") or not nodes or any(said in words for said in REFUSED):
         what = f"the engine refused the workflow: {words or 'it gave no reason'}"
         return Verdict(State.FAILED, Reason.REFUSED, with_cure(what, Reason.REFUSED))
     what = f"The engine gave up on the workflow: {first_line(words) or 'it gave no reason'}"

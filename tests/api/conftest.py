@@ -30,6 +30,7 @@ OVER_BOTH = (
     "callbacks/test_statements",
     "callbacks/test_writer",
     "jobs/test_create",
+    "jobs/test_dry_run",
     "jobs/test_list",
     "jobs/test_logs",
     "jobs/test_lookout",

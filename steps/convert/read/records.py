@@ -13,7 +13,7 @@ from steps.convert.read.stream import Piece
 Box = tuple[float, float, float, float]
 Mend = Callable[[Any], Any]  # gives the record of an entry that does not fit the types, or None
 
-MOST_DIGITS = 4000
+MOST_DIGITS = 4000  # of a whole number: Python's own limit is 4300
 
 
 class RunLengths(msgspec.Struct, gc=False):

@@ -7,13 +7,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from steps.convert.check.outlines import THIN
 from steps.convert.dataset import Dataset, Ints
 from steps.convert.write.digits import Bytes, Millionths, cells, class_tokens, millionths
 from steps.convert.write.outlines import Outliner
 from steps.convert.write.proof import Account
 
 VISIBLE = 2  # the largest value of a keypoint's visibility
-THIN = 0.5e-6  # of the image's side: written with six decimals it is none
 EDGE = 1.0  # pixels by which a keypoint may lie outside: the rounding of the tools that set it
 
 

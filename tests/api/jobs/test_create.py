@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 
@@ -19,7 +17,6 @@ from api.db import Database
 from api.jobs import service
 from api.jobs.dataset import choose
 from api.models import Attempt, Dataset, Event, Job
-from api.platform import Platform
 from tests.api.factories import NOW, create_dataset, create_event, create_job, create_snapshot
 from workflows.keys import is_job_id
 
@@ -214,46 +211,12 @@ def test_jobs_without_a_key_are_jobs_of_their_own(client: TestClient, database: 
     assert job_count(database) == 16
 
 
-def test_a_dry_run_tells_the_plan_and_records_nothing(
-    client: TestClient, database: Database, request_body: Body, folder: Path
-) -> None:
-    answer = client.post(f"{JOBS}?dry_run=true", json=request_body)
-    assert answer.status_code == 200
-    plan, manifest = answer.json()["plan"], answer.json()["manifest"]
-    assert plan["dataset_uri"] == f"file://{folder}/"
-    assert plan["spec"]["hyperparameters"]["batch"] == 64
-    assert [step["name"] for step in plan["steps"]] == ["download", "convert", "train", "upload", "report"]
-    assert manifest["kind"] == "Workflow"
-    assert manifest["metadata"]["name"] == plan["workflow_name"]
-    assert job_count(database) == 0
-
-
-def test_a_dry_run_shows_no_password(app: FastAPI, platform: Platform, client: TestClient, request_body: Body) -> None:
-    settings = platform.settings.model_copy(
-        update={"mlflow_tracking_uri": "https://ann:s3cr3t@mlflow.example/x", "image_tag": "9"}
-    )
-    app.state.platform = replace(platform, settings=settings)
-    answer = client.post(f"{JOBS}?dry_run=true", json=request_body)
-    assert answer.status_code == 200
-    assert "s3cr3t" not in answer.text
-    assert "https://mlflow.example/x" in answer.text
-    assert answer.json()["plan"]["steps"]
-    assert all(
-        ":9" in t["container"]["image"] for t in answer.json()["manifest"]["spec"]["templates"] if "container" in t
-    )
-
-
 def test_the_longest_name_of_a_model_makes_no_longer_name_of_a_job(client: TestClient, request_body: Body) -> None:
     named = request_body | {"framework": "custom", "model": "m" * 128, "image": "x:1", "command": ["true"]}
     answer = client.post(JOBS, json=named)
     assert answer.status_code == 201, answer.text
     assert len(answer.json()["name"]) == 128
     assert answer.json()["name"].endswith(answer.json()["id"])
-
-
-def test_a_dry_run_refuses_what_submitting_would_refuse(client: TestClient, request_body: Body) -> None:
-    answer = client.post(f"{JOBS}?dry_run=true", json=request_body | {"dataset": "unheard-of"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "dataset_unknown")
 
 
 def test_recording_a_job_does_not_load_the_workflow_builder(settings: Any, folder: Path) -> None:

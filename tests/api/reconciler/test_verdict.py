@@ -68,42 +68,6 @@ def test_a_failing_exit_handler_leaves_the_job_succeeded_with_a_warning() -> Non
     assert "report at exit failed" in found.warnings[0]
 
 
-@pytest.mark.parametrize(
-    "scenario", ["stop-while-training", "terminate-while-training", "train-exit-1", "oom", "unschedulable"]
-)
-def test_a_cancelled_job_is_cancelled_however_its_workflow_was_broken_off(scenario: str) -> None:
-    found = judge(scenario, cancelling=True, epoch=4, done={"status": "succeeded"})
-    assert (found.state, found.reason) == (C, Reason.USER)
-    assert "in epoch 4" in found.message
-
-
-def test_a_cancel_that_came_when_all_was_done_throws_nothing_away() -> None:
-    found = judge("success", cancelling=True, epoch=4, done={"status": "succeeded"})
-    assert (found.state, found.reason) == (S, Reason.COMPLETED)
-    assert "The cancel came when everything was done" in found.warnings[0]
-    # Without the trainer's word nobody knows whether it had finished or heard the cancel.
-    for done in (None, {"status": "cancelled"}):
-        assert judge("success", cancelling=True, epoch=4, done=done).state is C
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        'admission webhook "validate.kyverno.svc-fail" denied the request: image registry not allowed',
-        'Pod "x" is invalid: spec.tolerations[0].operator: Invalid value: "exists": must be Equal or Exists',
-    ],
-)
-def test_a_pod_that_the_cluster_refuses_is_told_in_its_words(words: str) -> None:
-    node = {
-        "id": "w-1", "name": "w.download(0)", "displayName": "download(0)", "templateName": "download", "type": "Pod",
-        "phase": "Error", "message": words,
-    }  # fmt: skip
-    status = {"phase": "Failed", "nodes": {"w-1": node}}
-    found = verdict(Ending(status=status, manifest={}))
-    assert (found.state, found.reason) == (F, Reason.REFUSED)
-    assert words in found.message
-
-
 def test_no_checkpoint_is_told_with_its_cure() -> None:
     found = judge("success", checkpoints=0, done={"status": "succeeded"})
     assert (found.state, found.reason) == (S, Reason.NO_CHECKPOINT)

@@ -88,9 +88,7 @@ def test_a_file_in_two_documents_is_refused_where_it_can_stand_once(
     if command == "fix":
         val["annotations"][0]["bbox"] = [5, 5, 0, 0]
     root = lay(tmp_path / "d", train, val)
-    assert (
-        codes(root, target="dice") == ["file_name_duplicate"] + ["box_empty"] * (command == "fix") or command == "fix"
-    )
+    assert sorted(codes(root, target="dice")) == ["box_empty"] * (command == "fix") + ["file_name_duplicate"]
     words = {
         "convert": ["convert", root, tmp_path / "o", "--to", "dice"],
         "export": ["export", root, tmp_path / "o.zip"],
